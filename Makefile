@@ -1,0 +1,30 @@
+# Each target sets up .venv by itself. DEVICE=cpu forces the CPU, PRESET=smoke|quick|paper.
+PYTHON ?= python3
+PRESET ?= quick
+DEVICE ?= auto
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: figures test lab lint clean
+
+figures: $(STAMP)
+	$(BIN)/perpcore figures --preset $(PRESET) --device $(DEVICE)
+
+test: $(STAMP) lint
+	$(BIN)/pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy perpcore
+
+lab: $(STAMP)
+	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -c constraints.txt -e ".[notebooks,test]"
+	touch $(STAMP)
+
+clean:
+	rm -rf .venv data/runs data/executed

@@ -1,0 +1,67 @@
+"""Where the time of a training step goes: drawing the batch, and the network.
+
+python benchmarks/training_step.py [--preset quick] [--device cpu] [--threads 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+
+import torch
+
+from perpcore.datasets import PhantomRecon
+from perpcore.experiments import build_loss, build_model, recon_runs
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--preset", default="quick")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--repeats", type=int, default=60)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    device = torch.device(args.device)
+    runs = recon_runs(args.preset)
+    data = PhantomRecon(runs[0], device)
+    steppers = {}
+    for run in runs[:6]:
+        model, loss = build_model(run).to(device), build_loss(run).to(device)
+        steppers[run.loss] = (model, loss, torch.optim.AdamW(model.parameters(), fused=True))
+    times: dict[str, list[float]] = {name: [] for name in ("draw", *steppers)}
+    for repeat in range(args.repeats + 3):
+        begin = _now(device)
+        batch = data.training_batch(repeat)
+        stamps = {"draw": _now(device) - begin}
+        for name, (model, loss, optimizer) in steppers.items():
+            begin = _now(device)
+            optimizer.zero_grad()
+            loss(model(*batch.inputs), batch.target).backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            stamps[name] = _now(device) - begin
+        if repeat >= 3:
+            for name, seconds in stamps.items():
+                times[name].append(seconds * 1e3)
+    print(
+        f"{device}, {args.threads} threads, preset {args.preset}: {runs[0].size}², batch {runs[0].batch}"
+    )
+    draw = statistics.median(times["draw"])
+    for name, values in times.items():
+        low, middle, high = statistics.quantiles(values, n=4)
+        share = (
+            "" if name == "draw" else f"   drawing takes {draw / (draw + middle):.1%} of the step"
+        )
+        print(f"{name:10} {middle:7.1f} ms ({low:.1f} … {high:.1f}){share}")
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+if __name__ == "__main__":
+    main()

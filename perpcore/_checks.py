@@ -1,0 +1,53 @@
+"""Checks of tensor arguments; each error names the argument, what was expected and what came."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def single(x: Tensor) -> Tensor:
+    """Half precision to float32: squares and quotients of images do not fit into it."""
+    if x.dtype in (torch.float16, torch.bfloat16):
+        return x.float()
+    return x.to(torch.complex64) if x.dtype == torch.complex32 else x
+
+
+def check_same(name: str, x: Tensor, other_name: str, other: Tensor) -> None:
+    for label, value in ((name, x), (other_name, other)):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{label}: expected a torch.Tensor, got {type(value).__name__}")
+        if not (value.is_complex() or value.is_floating_point()):
+            raise TypeError(f"{label}: expected floating point or complex, got {value.dtype}")
+    if x.is_complex() != other.is_complex():
+        raise TypeError(
+            f"{other_name}: expected {'complex' if x.is_complex() else 'real'} like {name}, "
+            f"got {other.dtype} beside {x.dtype}"
+        )
+    if x.shape != other.shape:
+        raise ValueError(
+            f"{other_name}: expected the shape of {name}, {tuple(x.shape)}, "
+            f"got {tuple(other.shape)}"
+        )
+    if x.numel() == 0:
+        raise ValueError(f"{name}: expected at least one element, got shape {tuple(x.shape)}")
+
+
+def check_fields(pred: Tensor, target: Tensor, dim: int | None) -> None:
+    check_same("pred", pred, "target", target)
+    if pred.is_complex():
+        if dim is not None:
+            raise ValueError(f"dim: expected None for complex input, got {dim}")
+        return
+    if dim is None:
+        raise ValueError(
+            f"dim: expected the axis of the vector components for real input ({pred.dtype}), "
+            "got None; for an image with two channels, pass dim or torch.complex(re, im)"
+        )
+    if not -pred.ndim <= dim < pred.ndim:
+        raise ValueError(f"dim: expected an axis of shape {tuple(pred.shape)}, got {dim}")
+    if pred.shape[dim] < 2:
+        raise ValueError(
+            f"pred: expected vectors of at least 2 components along dim={dim}, "
+            f"got shape {tuple(pred.shape)}"
+        )

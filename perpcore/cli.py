@@ -1,0 +1,239 @@
+"""The command `perpcore`: figures, train, runs, info."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import platform
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Literal
+
+import torch
+import tyro
+
+import perpcore
+from perpcore import experiments
+from perpcore.runs import Run
+from perpcore.store import DamagedResultError, Store, encode_result, project_root, shipped_folder
+from perpcore.training import NonFiniteLossError, pick_device, write_atomically
+
+
+class NotebookError(RuntimeError):
+    """A notebook stopped with an error."""
+
+
+Preset = Literal["smoke", "quick", "paper"]
+
+
+def figures(
+    preset: Preset = "quick",
+    device: str = "auto",
+    seed: int = 0,
+    retrain: bool = False,
+    from_shipped: bool = False,
+    only: str = "",
+    workers: int = 0,
+    in_place: bool = False,
+) -> None:
+    """Train what the run store lacks, then run the notebooks: all figures and tables.
+
+    Args:
+        preset: Size of the experiments.
+        device: "auto", "cpu", "cuda" or "mps".
+        seed: First seed.
+        retrain: Train anew also what the run store has.
+        from_shipped: Also use the results that come with the project instead of training.
+        only: Run only the notebooks whose name starts with this, e.g. 02.
+        workers: Training runs at a time; 0: one per CPU core (at most 8), one on a GPU.
+        in_place: Write the outputs into notebooks/ (for committing them).
+    """
+    notebooks = [
+        path for path in sorted((project_root() / "notebooks").glob("[0-9]*.ipynb"))
+        if path.name.startswith(only)
+    ]  # fmt: skip
+    if not notebooks:
+        raise ValueError(
+            f"only: no notebook in {project_root() / 'notebooks'} starts with {only!r}"
+        )
+    began = time.perf_counter()
+    if not only or any(path.name >= "04" for path in notebooks):
+        _train_missing(experiments.all_runs(preset, seed), device, retrain, from_shipped, workers)
+    os.environ["PERPCORE_FROM_SHIPPED"] = "1" if from_shipped else "0"
+    # A bar in a saved notebook is a heap of carriage returns.
+    os.environ["TQDM_DISABLE"] = "1"
+    for path in notebooks:
+        start = time.perf_counter()
+        print(f"{path.stem} ...", end=" ", flush=True)
+        parameters = {"preset": preset, "device": device, "seed": seed, "retrain": False}
+        _execute(path, parameters, in_place)
+        print(f"{time.perf_counter() - start:.0f} s", flush=True)
+    from perpcore import plotting
+
+    print(f"{plotting.write_index()}  ({(time.perf_counter() - began) / 60:.1f} min in all)")
+
+
+def _train_missing(
+    runs: list[Run], device: str, retrain: bool, from_shipped: bool, workers: int
+) -> None:
+    store = Store()
+    missing = []
+    for run in runs:
+        if retrain:
+            store.result_path(run).unlink(missing_ok=True)
+            store.clear_checkpoints(run)
+        shipped = from_shipped and (shipped_folder(run.preset) / f"{run.key}.h5").exists()
+        if not shipped and store.load(run) is None:
+            missing.append(run)
+    if not missing:
+        return
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    on_cpu = pick_device(device).type == "cpu"
+    count = min(workers or (min(cores or 1, 8) if on_cpu else 1), len(missing))
+    threads = max((cores or 1) // count, 1)
+    print(f"training {len(missing)} of {len(runs)} runs, {count} at a time", flush=True)
+    began = time.perf_counter()
+    # Spawned, not forked: neither CUDA nor torch's threads survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, mp_context=context) as pool:
+        jobs = {pool.submit(_train_one, run, device, threads): run for run in missing}
+        for done, job in enumerate(as_completed(jobs), 1):
+            job.result()
+            minutes = (time.perf_counter() - began) / 60
+            print(
+                f"{done}/{len(missing)} {jobs[job].loss} (seed {jobs[job].seed}) "
+                f"after {minutes:.1f} min, about {minutes / done * (len(missing) - done):.1f} left",
+                flush=True,
+            )
+
+
+def _train_one(run: Run, device: str, threads: int) -> None:
+    torch.set_num_threads(threads)
+    experiments.train(run, device=device, progress=sys.stdout.isatty())
+
+
+def _execute(path: Path, parameters: dict[str, object], in_place: bool) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the notebook tools, not of the notebooks
+        import nbformat
+        import papermill
+
+        out = project_root() / "data" / "executed" / str(parameters["preset"]) / path.name
+        out.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            papermill.execute_notebook(
+                path, out, parameters, cwd=path.parent, kernel_name="python3", progress_bar=False,
+                extra_arguments=["--log-level=40"],
+            )  # fmt: skip
+        except papermill.PapermillExecutionError as error:
+            raise NotebookError(
+                f"{path.name} failed: {error.ename}: {error.evalue} (all of it: {out})"
+            ) from None
+        if not in_place:
+            return
+        notebook = nbformat.read(out, as_version=4)
+        notebook.cells = [
+            c for c in notebook.cells if "injected-parameters" not in c.metadata.get("tags", [])
+        ]
+        for holder in (notebook, *notebook.cells):
+            holder.metadata.pop("papermill", None)
+            holder.metadata.pop("execution", None)
+        write_atomically(path, (nbformat.writes(notebook) + "\n").encode())
+
+
+def train(
+    key: tyro.conf.Positional[str], preset: Preset = "quick", device: str = "auto", seed: int = 0
+) -> None:
+    """Train one run; continues where it was interrupted, returns at once where it is done.
+
+    Args:
+        key: Key of the run, or the name of its loss (see `perpcore runs`).
+        preset: Preset that the run belongs to.
+        device: "auto", "cpu", "cuda" or "mps".
+        seed: First seed of the preset.
+    """
+    runs = [r for r in experiments.all_runs(preset, seed) if key in (r.key, r.loss)]
+    if not runs:
+        raise ValueError(f"key: no run of preset {preset!r} has key or loss {key!r}")
+    for run in runs:
+        result = experiments.train(run, device=device)
+        print(result.metrics.groupby("acceleration").mean().drop(columns="image").round(4))
+        print(Store().result_path(run))
+
+
+def runs(preset: Preset = "quick", seed: int = 0) -> None:
+    """List the training runs of a preset and whether the run store has them.
+
+    Args:
+        preset: Size of the experiments.
+        seed: First seed.
+    """
+    store = Store()
+    for run in experiments.all_runs(preset, seed):
+        state = "done" if store.result_path(run).exists() else "missing"
+        if state == "missing" and store.checkpoint_path(run).exists():
+            state = "begun"
+        print(f"{run.key}  {run.task}  {run.loss:<10} seed {run.seed}  {state}")
+
+
+def ship(preset: Preset = "quick", seed: int = 0) -> None:
+    """Copy a preset's results from the run store to data/results/ (half precision).
+
+    Args:
+        preset: Size of the experiments.
+        seed: First seed.
+    """
+    folder = shipped_folder(preset)
+    store, results = Store(), []
+    for run in experiments.all_runs(preset, seed):
+        result = store.load(run)
+        if result is None:
+            raise ValueError(f"{store.root}: no result of {run.loss} ({run.key}) to ship")
+        result.examples = {name: images[:1] for name, images in result.examples.items()}
+        results.append(result)
+    for old in folder.glob("*.h5"):
+        old.unlink()
+    for result in results:
+        content = encode_result(result, half_weights=True)
+        write_atomically(folder / f"{result.run.key}.h5", content)
+        print(f"{result.run.loss:<10} {len(content) / 1e3:.0f} kB")
+
+
+def info() -> None:
+    """Versions, device, presets, and what the run store holds."""
+    print(f"perpcore {perpcore.__version__}, torch {torch.__version__}, "
+          f"python {platform.python_version()}")  # fmt: skip
+    print(f"device: {pick_device()}, {os.cpu_count()} CPU cores")
+    store = Store()
+    size = sum(f.stat().st_size for f in store.root.rglob("*") if f.is_file())
+    print(f"run store: {store.root}, {len(list(store.runs()))} results, {size / 1e6:.1f} MB")
+    for preset in experiments.PRESETS:
+        wanted = experiments.all_runs(preset)
+        have = sum(store.result_path(run).exists() for run in wanted)
+        shipped = sum((shipped_folder(preset) / f"{run.key}.h5").exists() for run in wanted)
+        print(f"  {preset}: {have} of {len(wanted)} runs in the store, {shipped} shipped")
+
+
+def main() -> None:
+    """Entry point: errors that a user can act on are one line, without a traceback."""
+    commands: dict[str, Callable[..., None]] = {
+        "figures": figures,
+        "train": train,
+        "runs": runs,
+        "ship": ship,
+        "info": info,
+    }
+    try:
+        tyro.extras.subcommand_cli_from_dict(commands, prog="perpcore")
+    except (ValueError, OSError, DamagedResultError, NonFiniteLossError, NotebookError) as error:
+        sys.exit(f"perpcore: {error}")
+    except KeyboardInterrupt:
+        sys.exit("perpcore: interrupted; training continues from its last checkpoint")
+
+
+if __name__ == "__main__":
+    main()

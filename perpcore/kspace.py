@@ -1,0 +1,170 @@
+"""Fourier transforms, undersampling masks and noise of Cartesian MRI.
+
+Images and k-space are complex tensors (..., row, column), with the centre of k-space (DC) at
+index n // 2. Masks are boolean tensors, True where k-space is sampled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_AXES = (-2, -1)
+
+
+def fft2c(image: Tensor) -> Tensor:
+    """Centred orthonormal 2D Fourier transform, image → k-space."""
+    return torch.fft.fftshift(
+        torch.fft.fft2(torch.fft.ifftshift(image, dim=_AXES), norm="ortho"), dim=_AXES
+    )
+
+
+def ifft2c(kspace: Tensor) -> Tensor:
+    """Centred orthonormal 2D Fourier transform, k-space → image; inverse of `fft2c`."""
+    return torch.fft.fftshift(
+        torch.fft.ifft2(torch.fft.ifftshift(kspace, dim=_AXES), norm="ortho"), dim=_AXES
+    )
+
+
+def complex_noise(
+    shape: tuple[int, ...], sd: float, generator: torch.Generator, device: torch.device | str
+) -> Tensor:
+    """Complex Gaussian noise, standard deviation `sd` in each of real and imaginary part.
+
+    Drawn on the generator's device (the CPU, as elsewhere, for equal values on every device).
+    """
+    parts = torch.randn((*shape, 2), generator=generator, device=generator.device)
+    return torch.view_as_complex(parts * sd).to(device)
+
+
+def center_fraction(acceleration: float) -> float:
+    """Share of columns in the fully sampled centre: 0.08 at acceleration 4, 0.04 at 8 (fastMRI)."""
+    return 0.32 / acceleration
+
+
+def random_mask(shape: tuple[int, int], acceleration: float, rng: np.random.Generator) -> Tensor:
+    """Random columns around a full centre, `acceleration` on average (fastMRI's "random")."""
+    rows, columns = shape
+    low = _center_columns(columns, acceleration)
+    probability = (columns / acceleration - low) / (columns - low)
+    chosen = rng.random(columns) < probability
+    return _columns_to_mask(chosen, low, rows)
+
+
+def equispaced_mask(
+    shape: tuple[int, int], acceleration: float, rng: np.random.Generator
+) -> Tensor:
+    """Evenly spaced columns from a random offset, and a full centre (fastMRI's "equispaced")."""
+    rows, columns = shape
+    low = _center_columns(columns, acceleration)
+    # Wider spacing outside, so that centre and comb together give the acceleration asked for.
+    spacing = acceleration * (low - columns) / (low * acceleration - columns)
+    positions = np.arange(rng.integers(0, max(round(spacing), 1)), columns - 1, spacing)
+    chosen = np.zeros(columns, dtype=bool)
+    chosen[np.around(positions).astype(int)] = True
+    return _columns_to_mask(chosen, low, rows)
+
+
+def radial_mask(shape: tuple[int, int], acceleration: float, rng: np.random.Generator) -> Tensor:
+    """Pseudo-radial: golden-angle spokes through the centre, rounded to the grid.
+
+    Spokes are added from a random first angle until 1/`acceleration` of the grid is covered.
+    """
+    rows, columns = shape
+    wanted = rows * columns / acceleration
+    radius = np.linspace(-1, 1, 4 * max(shape)) / 2
+    angle = rng.uniform(0, np.pi)
+    chosen = np.zeros(shape, dtype=bool)
+    while chosen.sum() < wanted:
+        r = np.round(rows // 2 + radius * rows * np.sin(angle)).astype(int)
+        c = np.round(columns // 2 + radius * columns * np.cos(angle)).astype(int)
+        inside = (r >= 0) & (r < rows) & (c >= 0) & (c < columns)
+        chosen[r[inside], c[inside]] = True
+        angle += np.pi * (np.sqrt(5) - 1) / 2
+    return torch.from_numpy(chosen)
+
+
+def poisson_disc_mask(
+    shape: tuple[int, int], acceleration: float, rng: np.random.Generator
+) -> Tensor:
+    """Variable-density Poisson disc around a full centre disc, acceleration within 5 %.
+
+    No two samples are closer than a distance that grows linearly with the distance from the
+    centre; its scale is found by bisection. 0.1 s at 64 × 64, 2 s at 256 × 256.
+    """
+    rows, columns = shape
+    y, x = np.mgrid[:rows, :columns]
+    distance = np.hypot((y - rows // 2) / rows, (x - columns // 2) / columns) * 2
+    calibration = distance <= 2 * np.sqrt(center_fraction(acceleration) / acceleration)
+    order = rng.permutation(rows * columns)
+    low, high = 0.0, 8.0 * np.sqrt(acceleration)
+    for _ in range(20):
+        scale = (low + high) / 2
+        chosen = _throw_darts(scale * (0.2 + distance), order) | calibration
+        reached = chosen.size / chosen.sum()
+        if abs(reached / acceleration - 1) < 0.05:
+            break
+        low, high = (scale, high) if reached < acceleration else (low, scale)
+    return torch.from_numpy(chosen)
+
+
+def _throw_darts(radius: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Accept the candidates in `order` that no accepted one excludes; radius in pixels."""
+    rows, columns = radius.shape
+    free = np.ones(radius.shape, dtype=bool)
+    chosen = np.zeros(radius.shape, dtype=bool)
+    for candidate in order:
+        r, c = divmod(int(candidate), columns)
+        if not free[r, c]:
+            continue
+        chosen[r, c] = True
+        reach = radius[r, c]
+        k = int(reach)
+        top, left = max(r - k, 0), max(c - k, 0)
+        dy, dx = np.ogrid[
+            top - r : min(k, rows - 1 - r) + 1, left - c : min(k, columns - 1 - c) + 1
+        ]
+        free[top : r + k + 1, left : c + k + 1] &= dy * dy + dx * dx >= reach * reach
+    return chosen
+
+
+def _center_columns(columns: int, acceleration: float) -> int:
+    return round(columns * center_fraction(acceleration))
+
+
+def _columns_to_mask(chosen: np.ndarray, low: int, rows: int) -> Tensor:
+    columns = len(chosen)
+    start = (columns - low + 1) // 2
+    chosen[start : start + low] = True
+    return torch.from_numpy(np.broadcast_to(chosen, (rows, columns)).copy())
+
+
+MASKS: dict[str, Callable[[tuple[int, int], float, np.random.Generator], Tensor]] = {
+    "random": random_mask,
+    "equispaced": equispaced_mask,
+    "radial": radial_mask,
+    "poisson": poisson_disc_mask,
+}
+
+
+def sampling_mask(
+    kind: str, shape: tuple[int, int], acceleration: float, rng: np.random.Generator
+) -> Tensor:
+    """Boolean mask (row, column) of one of MASKS, DC always sampled.
+
+    Raises ValueError for an unknown kind, an acceleration below 1 or a shape that is not 2D.
+    """
+    if kind not in MASKS:
+        raise ValueError(f"kind: expected one of {', '.join(MASKS)}, got {kind!r}")
+    if len(shape) != 2 or min(shape) < 8:
+        raise ValueError(f"shape: expected (rows, columns) of at least 8 each, got {shape}")
+    if not 1 <= acceleration <= min(shape) / 2:
+        raise ValueError(f"acceleration: expected 1 … {min(shape) / 2:g}, got {acceleration}")
+    if acceleration == 1:
+        return torch.ones(shape, dtype=torch.bool)
+    mask = MASKS[kind](shape, acceleration, rng)
+    mask[..., shape[0] // 2, shape[1] // 2] = True
+    return mask

@@ -1,0 +1,201 @@
+"""Theory: the losses as functions of magnitude ratio and angle, and what minimises them.
+
+The landscape of a loss is its value for predictions Ŷ = ρ·exp(iΔφ)·Y of a small textured image Y
+with maximum 1: the same ratio ρ and angle Δφ in every pixel, so that SSIM, which needs a
+neighbourhood, is treated like the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from scipy import optimize, special, stats
+from torch import Tensor, nn
+
+from perpcore.losses import LOSSES
+
+LANDSCAPE_LOSSES = ("l1", "l2", "ssim", "perp_l1", "perp_l2", "perp_ssim")
+EXPECTED_LOSSES = ("l1", "l2", "perp_l1", "perp_l2")
+
+
+def texture(size: int = 16, seed: int = 0) -> Tensor:
+    """The image Y of a landscape: complex128 (size, size), magnitudes 0.2 … 1, any phases."""
+    rng = np.random.default_rng(seed)
+    magnitude = rng.uniform(0.2, 1, (size, size))
+    phase = rng.uniform(-np.pi, np.pi, (size, size))
+    return torch.from_numpy(magnitude / magnitude.max() * np.exp(1j * phase))
+
+
+def landscape(
+    loss: nn.Module | str, ratio: np.ndarray, angle: np.ndarray, target: Tensor | None = None
+) -> np.ndarray:
+    """Loss over ratios |Ŷ|/|Y| and angles Δφ (rad); (len(angle), len(ratio))."""
+    function = LOSSES[loss]() if isinstance(loss, str) else loss
+    target = texture() if target is None else target
+    values = [
+        [function(target * complex(r * np.cos(a), r * np.sin(a)), target).item() for r in ratio]
+        for a in angle
+    ]
+    return np.array(values)
+
+
+def symmetry_index(loss: nn.Module | str, count: int = 25) -> float:
+    """1 − Σ|L(1+d, Δφ) − L(1−d, Δφ)| / Σ(L(1+d, Δφ) + L(1−d, Δφ)), over d < 1, |Δφ| ≤ π.
+
+    1: too large and too small a magnitude cost the same, at every angle.
+    """
+    deviation, angle = np.linspace(0, 0.99, count), np.linspace(-np.pi, np.pi, count)
+    above = landscape(loss, 1 + deviation, angle)
+    below = landscape(loss, 1 - deviation, angle)
+    return float(1 - np.abs(above - below).sum() / (above + below).sum())
+
+
+def homogeneity(loss: nn.Module | str, factor: float = 10.0) -> float:
+    """Degree p of L(cŶ, cY) = c^p L(Ŷ, Y) between c = 1 and `factor`; a mixture is not whole."""
+    function = LOSSES[loss]() if isinstance(loss, str) else loss
+    target = texture()
+    pred = target * complex(0.6, 0.7)
+    ratio = function(factor * pred, factor * target) / function(pred, target)
+    return float(np.log(ratio.item()) / np.log(factor))
+
+
+def gradient_size(loss: nn.Module | str, ratio: float, angle: float) -> float:
+    """‖∂L/∂Ŷ‖ for a single pixel with Y = 1, Ŷ = ratio·exp(i·angle); SSIM has none.
+
+    For losses on a pixel only: raises ValueError where the loss needs a window.
+    """
+    function = LOSSES[loss]() if isinstance(loss, str) else loss
+    pred = torch.tensor([[ratio * np.exp(1j * angle)]], requires_grad=True)
+    target = torch.ones(1, 1, dtype=torch.complex128)
+    (gradient,) = torch.autograd.grad(function(pred, target), pred)
+    return gradient.abs().item()
+
+
+def descent_field(
+    loss: nn.Module | str, pred: np.ndarray, target: complex = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Loss and its negative gradient at complex predictions of a single-pixel target."""
+    function = LOSSES[loss](reduction="none") if isinstance(loss, str) else loss
+    z = torch.from_numpy(np.asarray(pred, dtype=np.complex128)).requires_grad_()
+    value = function(z, torch.full_like(z, target).detach())
+    (gradient,) = torch.autograd.grad(value.sum(), z)
+    return value.detach().numpy(), -gradient.numpy()
+
+
+def gradient_flow(
+    loss: nn.Module | str, start: np.ndarray, step: float = 0.01, steps: int = 1000
+) -> np.ndarray:
+    """Paths of gradient descent from complex starts towards Y = 1; (steps + 1, len(start)).
+
+    Steps have length `step`·min(‖gradient‖, 1)/‖gradient‖·‖gradient‖, that is, gradients longer
+    than 1 are cut to 1, as in training.
+    """
+    path = [np.asarray(start, dtype=np.complex128)]
+    for _ in range(steps):
+        _, downhill = descent_field(loss, path[-1])
+        path.append(path[-1] + step * downhill / np.maximum(np.abs(downhill), 1))
+    return np.stack(path)
+
+
+def phase_noise(kind: str, spread: float, count: int, seed: int = 0) -> np.ndarray:
+    """Random angles δ in rad: "gaussian" (spread σ) or "vonmises" (spread κ)."""
+    rng = np.random.default_rng(seed)
+    if kind == "gaussian":
+        return rng.normal(0, spread, count)
+    if kind == "vonmises":
+        return rng.vonmises(0, spread, count)
+    raise ValueError(f"kind: expected 'gaussian' or 'vonmises', got {kind!r}")
+
+
+def l2_minimiser(kind: str, spread: float) -> float:
+    """|Ŷ|/|Y| that minimises the expected ℓ2 under phase noise: E[cos δ].
+
+    exp(−σ²/2) for Gaussian δ, I₁(κ)/I₀(κ) for von Mises δ.
+    """
+    if kind == "gaussian":
+        return float(np.exp(-(spread**2) / 2))
+    if kind == "vonmises":
+        return float(special.i1e(spread) / special.i0e(spread))
+    raise ValueError(f"kind: expected 'gaussian' or 'vonmises', got {kind!r}")
+
+
+def rician_mean(magnitude: float, sd: float) -> float:
+    """Mean of |Y + noise|, noise of SD `sd` in each of real and imaginary part."""
+    return float(stats.rice.mean(magnitude / sd, scale=sd))
+
+
+def rician_median(magnitude: float, sd: float) -> float:
+    """Median of |Y + noise|."""
+    return float(stats.rice.median(magnitude / sd, scale=sd))
+
+
+def minimising_magnitude(loss: nn.Module | str, targets: np.ndarray) -> float:
+    """Magnitude m of a prediction with phase 0 that minimises the mean loss over `targets`.
+
+    By bounded search over 0 ≤ m ≤ 3 max|Y|; `targets` are samples of a random target whose
+    mean phase is 0.
+    """
+    function = LOSSES[loss]() if isinstance(loss, str) else loss
+    target = torch.from_numpy(np.asarray(targets, dtype=np.complex128))
+    expected: Callable[[float], float] = lambda m: function(  # noqa: E731
+        torch.full_like(target, m), target
+    ).item()
+    found = optimize.minimize_scalar(
+        expected, bounds=(0, 3 * float(target.abs().max())), method="bounded",
+        options={"xatol": 1e-5},
+    )  # fmt: skip
+    return float(found.x)
+
+
+def toy_regressor(
+    loss: nn.Module | str,
+    spreads: np.ndarray,
+    *,
+    kind: str = "gaussian",
+    magnitude: float = 1.0,
+    steps: int = 800,
+    batch: int = 2048,
+    seed: int = 0,
+) -> np.ndarray:
+    """Magnitudes that a small network learns when it is shown targets with random phase or noise.
+
+    The network sees the spread s and regresses a complex number; its targets are
+    Y = `magnitude`·exp(iδ), δ of spread s, or, with `kind` "complex", Y = `magnitude` + complex
+    noise of SD s. Returns |Ŷ| at each of `spreads`.
+    """
+    if kind not in ("gaussian", "vonmises", "complex"):
+        raise ValueError(f"kind: expected 'gaussian', 'vonmises' or 'complex', got {kind!r}")
+    function = LOSSES[loss]() if isinstance(loss, str) else loss
+    rng = np.random.default_rng(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = nn.Sequential(
+            nn.Linear(1, 32), nn.Tanh(), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 2)
+        )
+    # Like the networks of the other notebooks it starts away from Ŷ = 0.
+    nn.init.constant_(net[-1].bias, 0.5)  # type: ignore[arg-type]
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    low, high = float(np.min(spreads)), float(np.max(spreads))
+
+    def predict(s: np.ndarray) -> Tensor:
+        x = torch.from_numpy((s - low) / (high - low) * 2 - 1).float()[:, None]
+        return torch.view_as_complex(net(x))
+
+    for _ in range(steps):
+        s = rng.uniform(low, high, batch)
+        if kind == "complex":
+            noise = rng.normal(size=batch) + 1j * rng.normal(size=batch)
+            target = magnitude + s * noise
+        else:
+            delta = rng.normal(size=batch) * s if kind == "gaussian" else rng.vonmises(0, s)
+            target = magnitude * np.exp(1j * delta)
+        value = function(predict(s), torch.from_numpy(target).to(torch.complex64))
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        schedule.step()
+    with torch.no_grad():
+        return predict(np.asarray(spreads)).abs().numpy()

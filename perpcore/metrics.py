@@ -1,0 +1,99 @@
+"""Quality of reconstructed images: one number per image, with its unit.
+
+Every metric takes ``(pred, target, mask)``: complex images (batch, row, column) and the body as a
+boolean mask of the same shape, and returns (batch,) real numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from perpcore._checks import check_same, single
+from perpcore.ssim import ssim_map
+
+PIXELS = (-2, -1)
+
+
+def ssim(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean SSIM of the magnitudes over the whole image (7×7 uniform window, range max |Y|)."""
+    return ssim_map(pred.abs(), target.abs()).mean(PIXELS)
+
+
+def psnr(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Peak signal-to-noise ratio of the magnitudes in dB, peak max |Y|, over the whole image."""
+    peak = target.abs().amax(PIXELS)
+    mse = (pred.abs() - target.abs()).square().mean(PIXELS)
+    return 10 * torch.log10(peak.square() / mse)
+
+
+def nrmse(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+    """‖|Ŷ| − |Y|‖ / ‖Y‖, over the whole image."""
+    return _norm(pred.abs() - target.abs()) / _norm(target)
+
+
+def complex_nrmse(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+    """‖Ŷ − Y‖ / ‖Y‖ of the complex images."""
+    return _norm(pred - target) / _norm(target)
+
+
+def phase_error(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean of |Δφ| in rad, weighted with |Y|; 0 … π, without wraps.
+
+    Δφ is the angle of the inner product Ŷ·conj(Y), not a difference of two angles.
+    """
+    weight = target.abs()
+    return ((pred * target.conj()).angle().abs() * weight).sum(PIXELS) / weight.sum(PIXELS)
+
+
+def magnitude_bias(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Σ(|Ŷ| − |Y|) / Σ|Y| inside the body mask; negative: underestimated."""
+    inside = torch.ones_like(target.real) if mask is None else mask.to(target.real.dtype)
+    size = target.abs()
+    return ((pred.abs() - size) * inside).sum(PIXELS) / (size * inside).sum(PIXELS)
+
+
+class Metric(NamedTuple):
+    """A metric, how to write it on an axis, and in which direction it improves."""
+
+    function: Callable[[Tensor, Tensor, Tensor | None], Tensor]
+    label: str
+    better: str
+
+
+METRICS: dict[str, Metric] = {
+    "ssim": Metric(ssim, "SSIM", "higher"),
+    "psnr": Metric(psnr, "PSNR (dB)", "higher"),
+    "nrmse": Metric(nrmse, "NRMSE of |Y|", "lower"),
+    "complex_nrmse": Metric(complex_nrmse, "complex NRMSE", "lower"),
+    "phase_error": Metric(phase_error, "phase error (rad)", "lower"),
+    "magnitude_bias": Metric(magnitude_bias, "magnitude bias", "zero"),
+}
+
+
+def evaluate(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
+    """All of METRICS for a batch of complex images.
+
+    Raises TypeError or ValueError for inputs that are not complex, unequal in shape or not
+    (batch, row, column), for an empty mask and for a target that is zero throughout.
+    """
+    check_same("pred", pred, "target", target)
+    if not pred.is_complex():
+        raise TypeError(f"pred: expected complex images, got {pred.dtype}")
+    if pred.ndim != 3:
+        raise ValueError(f"pred: expected (batch, row, column), got shape {tuple(pred.shape)}")
+    if mask is not None and mask.shape != pred.shape:
+        raise ValueError(f"mask: expected shape {tuple(pred.shape)}, got {tuple(mask.shape)}")
+    inside = target.abs() > 0 if mask is None else mask.bool() & (target.abs() > 0)
+    empty = (~inside.any(-1).any(-1)).nonzero().flatten().tolist()
+    if empty:
+        raise ValueError(f"target: images {empty} are zero everywhere (inside the mask)")
+    pred, target = single(pred), single(target)
+    return {name: metric.function(pred, target, mask) for name, metric in METRICS.items()}
+
+
+def _norm(x: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(x, dim=PIXELS)

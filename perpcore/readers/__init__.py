@@ -1,0 +1,10 @@
+"""Files of measured data in, complex k-space out."""
+
+from perpcore.readers.arrays import (
+    MEASURED_SOURCE,
+    crop_center,
+    find_measured,
+    read_kspace,
+)
+
+__all__ = ["MEASURED_SOURCE", "crop_center", "find_measured", "read_kspace"]

@@ -1,0 +1,78 @@
+"""One `Run` names everything that determines a result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from perpcore.kspace import MASKS
+from perpcore.losses import LOSSES
+
+FORMAT_VERSION = 1
+"""Part of every key: raised whenever code changes what a run gives or how it is stored."""
+
+TASKS = ("recon",)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run and its evaluation; hashable, and equal runs have equal results.
+
+    Images are scaled so that the zero-filled image has maximum magnitude 1; `weight` is meant at
+    that scaling. `noise` is the standard deviation of the noise in each of real and imaginary part
+    of k-space, for images of maximum 1.
+    """
+
+    task: str = "recon"
+    loss: str = "l2"
+    weight: float = 1.0
+    data: str = "phantom"
+    size: int = 96
+    sampling: str = "radial"
+    accelerations: tuple[int, ...] = (4, 8)
+    noise: float = 0.005
+    width: int = 16
+    depth: int = 3
+    steps: int = 800
+    batch: int = 4
+    learning_rate: float = 3e-3
+    validate_every: int = 100
+    n_validation: int = 16
+    n_test: int = 64
+    seed: int = 0
+    preset: str = "quick"
+
+    def __post_init__(self) -> None:
+        """Refuse values that no run can have."""
+        for name, known in (("task", TASKS), ("loss", LOSSES), ("sampling", MASKS)):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"{name}: expected {', '.join(known)}, got {getattr(self, name)!r}"
+                )
+        for name in ("steps", "batch", "validate_every", "n_validation", "n_test", "width"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate: expected a positive number, got {self.learning_rate}")
+
+    @property
+    def key(self) -> str:
+        """Hash of all fields and of the format version."""
+        text = json.dumps([FORMAT_VERSION, asdict(self)], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def to_json(self) -> str:
+        """All fields as JSON; `Run.from_json` is the inverse."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Run:
+        """Raises ValueError where the text does not describe a Run of this version."""
+        values: dict[str, Any] = json.loads(text)
+        known = {f.name for f in fields(cls)}
+        if set(values) != known:
+            raise ValueError(f"run: unexpected or missing fields {sorted(set(values) ^ known)}")
+        values["accelerations"] = tuple(values["accelerations"])
+        return cls(**values)

@@ -1,0 +1,219 @@
+"""The run store: where the result of a run lies, how it is written, found and checked.
+
+One folder per run, named by its key, holds `result.h5` and, while it trains, checkpoints.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+import perpcore
+from perpcore.runs import FORMAT_VERSION, Run
+from perpcore.training import write_atomically
+
+_MAGIC = "perpcore result"
+_TABLES = ("metrics", "history", "calibration")
+
+
+class DamagedResultError(RuntimeError):
+    """A results file that is not whole, not ours or of another run."""
+
+
+@dataclass
+class Result:
+    """What a run leaves behind.
+
+    `metrics` has one row per test image and acceleration; `history` one per validation;
+    `calibration` one per acceleration and bin of |Y|; `examples` are complex64 images, one entry
+    per acceleration; `weights` the network's parameters.
+    """
+
+    run: Run
+    metrics: pd.DataFrame
+    history: pd.DataFrame
+    calibration: pd.DataFrame
+    examples: dict[str, np.ndarray]
+    weights: dict[str, Tensor]
+    provenance: dict[str, Any]
+
+
+def project_root() -> Path:
+    """Folder that holds notebooks/ and figures/: the nearest above the working folder."""
+    here = Path.cwd()
+    for folder in (here, *here.parents, Path(perpcore.__file__).parents[1]):
+        if (folder / "notebooks").is_dir() and (folder / "perpcore").is_dir():
+            return folder
+    return here
+
+
+def runs_folder() -> Path:
+    """The run store: `PERPCORE_RUNS`, or data/runs of the project."""
+    return Path(os.environ.get("PERPCORE_RUNS") or project_root() / "data" / "runs")
+
+
+def shipped_folder(preset: str) -> Path:
+    """Results that come with the project: data/results/<preset>."""
+    return project_root() / "data" / "results" / preset
+
+
+class Store:
+    """Results by run, in a folder."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = runs_folder() if root is None else Path(root)
+
+    def result_path(self, run: Run) -> Path:
+        """File of the run's result, there or not."""
+        return self.root / run.key / "result.h5"
+
+    def checkpoint_path(self, run: Run) -> Path:
+        """File that training continues from."""
+        return self.root / run.key / "checkpoint.pt"
+
+    def load(self, run: Run) -> Result | None:
+        """The result, or None where there is none; a damaged one raises DamagedResultError."""
+        path = self.result_path(run)
+        return read_result(path, run) if path.exists() else None
+
+    def save(self, result: Result) -> Path:
+        """Write atomically and drop the checkpoints."""
+        path = self.result_path(result.run)
+        write_atomically(path, encode_result(result))
+        self.clear_checkpoints(result.run)
+        return path
+
+    def clear_checkpoints(self, run: Run) -> None:
+        """Remove what training would continue from."""
+        for file in (self.root / run.key).glob("checkpoint*.pt"):
+            file.unlink()
+
+    def lock(self, run: Run) -> FileLock:
+        """Held by the process that trains the run; another one waits."""
+        folder = self.root / run.key
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / "lock")
+
+    def runs(self) -> Iterator[tuple[Run, Path]]:
+        """All readable results of this format; damaged and foreign files are passed over."""
+        for path in sorted(self.root.glob("*/result.h5")):
+            try:
+                with h5py.File(path, "r") as file:
+                    yield Run.from_json(file.attrs["run"]), path
+            except (OSError, KeyError, ValueError):
+                continue
+
+
+def encode_result(result: Result, *, half_weights: bool = False) -> bytes:
+    """HDF5 file as bytes. Checksums on data and metadata, so that damage is noticed.
+
+    Examples are kept in half precision (they are looked at, not measured); so are the weights
+    where `half_weights`.
+    """
+    buffer = io.BytesIO()
+    options = {"compression": "gzip", "shuffle": True, "fletcher32": True}
+    with h5py.File(buffer, "w", libver="v110") as file:
+        file.attrs.update(
+            {
+                "kind": _MAGIC,
+                "format": FORMAT_VERSION,
+                "run": result.run.to_json(),
+                "provenance": json.dumps(result.provenance, sort_keys=True),
+            }
+        )
+        for name in _TABLES:
+            for column, values in getattr(result, name).items():
+                file.create_dataset(f"{name}/{column}", data=values.to_numpy(), **options)
+        for name, image in result.examples.items():
+            parts = np.stack([image.real, image.imag], -1).astype(np.float16)
+            file.create_dataset(f"examples/{name}", data=parts, **options)
+        for name, weight in result.weights.items():
+            array = np.atleast_1d(weight.detach().cpu().numpy())
+            array = array.astype(np.float16) if half_weights else array
+            file.create_dataset(f"weights/{name}", data=array, **options)
+    return buffer.getvalue()
+
+
+def read_result(path: Path, run: Run | None = None) -> Result:
+    """Read and check a results file; with `run`, it must be of that run.
+
+    Raises DamagedResultError naming the file and what is wrong with it.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            if file.attrs.get("kind") != _MAGIC or file.attrs.get("format") != FORMAT_VERSION:
+                raise DamagedResultError(
+                    f"{path}: not a results file of format {FORMAT_VERSION}; move it away, "
+                    "or delete it to train the run again"
+                )
+            stored = Run.from_json(file.attrs["run"])
+            tables = {
+                name: pd.DataFrame({column: values[()] for column, values in file[name].items()})
+                for name in _TABLES
+            }
+            examples = {
+                name: parts[..., 0].astype(np.float32) + 1j * parts[..., 1].astype(np.float32)
+                for name, parts in ((n, d[()]) for n, d in file["examples"].items())
+            }
+            weights: dict[str, Tensor] = {}
+
+            def collect(name: str, item: Any) -> None:
+                if isinstance(item, h5py.Dataset):
+                    weights[name] = torch.from_numpy(item[()].astype(np.float32))
+
+            file["weights"].visititems(collect)
+            provenance = json.loads(file.attrs["provenance"])
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        if isinstance(error, DamagedResultError):
+            raise
+        raise DamagedResultError(
+            f"{path}: damaged or not a results file ({error}); delete it to train the run again"
+        ) from None
+    if run is not None and stored != run:
+        raise DamagedResultError(
+            f"{path}: holds another run ({stored.loss}, key {stored.key}), not {run.key}; "
+            "delete it to train the run again"
+        )
+    return Result(stored, examples=examples, weights=weights, provenance=provenance, **tables)
+
+
+def provenance(device: torch.device, seconds: float, memory_gb: float) -> dict[str, Any]:
+    """Where and with what a result was made."""
+    on_gpu = device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name(device) if on_gpu else device.type,
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores",
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "perpcore": perpcore.__version__,
+        "commit": _git_commit(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 1),
+        "peak_memory_gb": round(memory_gb, 2),
+    }
+
+
+def _git_commit() -> str:
+    command = ["git", "-C", str(project_root()), "describe", "--always", "--dirty"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()

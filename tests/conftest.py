@@ -1,0 +1,43 @@
+"""Fixtures shared by the tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import matplotlib
+import pytest
+import torch
+from hypothesis import settings
+
+matplotlib.use("Agg")
+settings.register_profile("perpcore", deadline=None, max_examples=50, derandomize=True)
+settings.load_profile("perpcore")
+
+ROOT = Path(__file__).parents[1]
+TEST_DATA = Path(os.environ.get("PERPCORE_TEST_DATA") or ROOT.parent / "shared" / "data")
+
+
+def complex_tensor(
+    *shape: int, seed: int = 0, dtype: torch.dtype = torch.complex128
+) -> torch.Tensor:
+    """Standard complex Gaussian numbers."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, dtype=dtype, generator=generator)
+
+
+@pytest.fixture
+def measured_data() -> Path:
+    """Folder of the measured test data; skips where it is not there."""
+    if not (TEST_DATA / "larson").is_dir():
+        pytest.skip(f"no measured test data in {TEST_DATA} (set PERPCORE_TEST_DATA)")
+    return TEST_DATA
+
+
+@pytest.fixture
+def isolated_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty run store and figures folder for this test only."""
+    monkeypatch.setenv("PERPCORE_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("PERPCORE_FIGURES", str(tmp_path / "figures"))
+    monkeypatch.setenv("PERPCORE_FROM_SHIPPED", "0")
+    return tmp_path

@@ -1,0 +1,60 @@
+"""What training draws: the same images for every loss, batch size and order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from perpcore.datasets import PhantomRecon, scale_to_input
+from perpcore.experiments import PRESETS
+from perpcore.kspace import fft2c
+
+RUN = PRESETS["smoke"]
+
+
+def test_a_sample_depends_on_its_index_only() -> None:
+    data = PhantomRecon(RUN)
+    whole = data.batch("test", range(4), 4)
+    single = data.batch("test", range(2, 3), 4)
+    for a, b in zip(whole, single, strict=True):
+        torch.testing.assert_close(a[2:3], b, atol=1e-5, rtol=0)
+    again = PhantomRecon(replace(RUN, loss="ssim", seed=RUN.seed)).batch("test", range(4), 4)
+    assert torch.equal(whole.zero_filled, again.zero_filled)
+
+
+def test_losses_share_training_data_and_seeds_share_test_data() -> None:
+    first = PhantomRecon(replace(RUN, loss="l1")).training_batch(3)
+    second = PhantomRecon(replace(RUN, loss="perp_l2")).training_batch(3)
+    assert torch.equal(first.target, second.target)
+    other = PhantomRecon(replace(RUN, seed=1))
+    assert not torch.equal(first.target, other.training_batch(3).target)
+    assert torch.equal(other.batch("test", range(2), 4).target, PhantomRecon(RUN).batch("test", range(2), 4).target)  # fmt: skip
+
+
+def test_steps_and_splits_do_not_overlap() -> None:
+    data = PhantomRecon(RUN)
+    images = [data.training_batch(s).target for s in (0, 1)]
+    images += [data.batch(split, range(2), 4).target for split in ("validation", "test")]
+    flat = torch.cat(images).flatten(1)
+    distance = (flat[:, None] - flat[None]).abs().mean(-1)
+    assert (distance + torch.eye(len(flat)) > 1e-3).all()
+
+
+def test_zero_filled_images_agree_with_the_target_where_sampled() -> None:
+    run = replace(RUN, noise=0.0, sampling="equispaced")
+    batch = PhantomRecon(run).batch("test", range(2), 4)
+    torch.testing.assert_close(batch.zero_filled.abs().amax((-2, -1)), torch.ones(2))
+    kspace, full = fft2c(batch.zero_filled), fft2c(batch.target)
+    sampled = kspace.abs() > 1e-5
+    assert sampled.float().mean().item() == pytest.approx(1 / 4, rel=0.2)
+    torch.testing.assert_close(kspace[sampled], full[sampled], atol=1e-5, rtol=0)
+
+
+def test_wrong_input_is_named() -> None:
+    with pytest.raises(ValueError, match="split.*holdout"):
+        PhantomRecon(RUN).batch("holdout", range(1))
+    zeros = torch.zeros(1, 8, 8, dtype=torch.complex64)
+    with pytest.raises(ValueError, match="zero_filled"):
+        scale_to_input(zeros, zeros)

@@ -1,0 +1,142 @@
+"""Theory: symmetry of the losses and what minimises them, against closed forms."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import integrate
+
+from perpcore import landscape as ls
+from perpcore.losses import LOSSES
+
+ANGLES = st.floats(-math.pi, math.pi)
+DEVIATIONS = st.floats(0.01, 0.99)
+
+
+def value(name: str, ratio: float, angle: float) -> float:
+    return ls.landscape(name, np.array([ratio]), np.array([angle])).item()
+
+
+@pytest.mark.parametrize("name", ["perp_l1", "perp_l2"])
+@given(d=DEVIATIONS, angle=ANGLES)
+def test_perp_losses_are_symmetric(name: str, d: float, angle: float) -> None:
+    assert value(name, 1 + d, angle) == pytest.approx(value(name, 1 - d, angle), rel=1e-9)
+    assert value(name, 1 + d, angle) == pytest.approx(value(name, 1 + d, -angle), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["l1", "l2"])
+@given(d=st.floats(0.05, 0.95), angle=st.floats(0.3, math.pi))
+def test_complex_l1_and_l2_favour_the_smaller_magnitude(name: str, d: float, angle: float) -> None:
+    assert value(name, 1 - d, angle) < value(name, 1 + d, angle)
+    # Without a phase error they are symmetric too.
+    assert value(name, 1 - d, 0) == pytest.approx(value(name, 1 + d, 0), rel=1e-9)
+
+
+@given(d=st.floats(0.1, 0.9), angle=ANGLES)
+def test_ssim_ignores_the_angle_and_is_not_symmetric(d: float, angle: float) -> None:
+    assert value("ssim", 1 + d, angle) == pytest.approx(value("ssim", 1 + d, 0), rel=1e-9)
+    assert value("ssim", 1 - d, angle) > value("ssim", 1 + d, angle)
+
+
+def test_symmetry_index_ranks_the_losses() -> None:
+    index = {name: ls.symmetry_index(name, 13) for name in ls.LANDSCAPE_LOSSES}
+    assert index["perp_l1"] == pytest.approx(1) and index["perp_l2"] == pytest.approx(1)
+    assert index["l2"] < index["l1"] < 0.9
+    assert index["ssim"] < index["perp_ssim"] < 0.95
+
+
+def test_degrees_of_homogeneity() -> None:
+    expected = {"l1": 1, "l2": 2, "ssim": 0, "perp_l1": 1}
+    for name, degree in expected.items():
+        assert ls.homogeneity(name) == pytest.approx(degree, abs=1e-9)
+    assert 1 < ls.homogeneity("perp_l2") < 2
+
+
+def test_gradient_of_a_pixel() -> None:
+    for angle in (0.4, 2.5):
+        for ratio in (0.1, 1.5):
+            expected = abs(ratio * np.exp(1j * angle) - 1) * 2
+            assert ls.gradient_size("l2", ratio, angle) == pytest.approx(expected)
+            term = abs(math.cos(angle)) / ratio
+            expected = math.hypot(term, 1)
+            assert ls.gradient_size("perp_l1", ratio, angle) == pytest.approx(expected)
+    with pytest.raises(ValueError, match="7×7"):
+        ls.gradient_size("ssim", 1, 1)
+
+
+@pytest.mark.parametrize(("kind", "spread"), [("gaussian", 0.3), ("gaussian", 1.2)])
+def test_minimiser_under_gaussian_phase_noise(kind: str, spread: float) -> None:
+    targets = np.exp(1j * ls.phase_noise(kind, spread, 200_000))
+    assert ls.l2_minimiser(kind, spread) == pytest.approx(math.exp(-(spread**2) / 2))
+    check_minimisers(targets, ls.l2_minimiser(kind, spread))
+
+
+@pytest.mark.parametrize("kappa", [0.5, 2.0, 10.0])
+def test_minimiser_under_von_mises_phase_noise(kappa: float) -> None:
+    density = integrate.quad(lambda t: math.exp(kappa * math.cos(t)), 0, math.pi)[0]
+    cosine = integrate.quad(lambda t: math.cos(t) * math.exp(kappa * math.cos(t)), 0, math.pi)[0]
+    assert ls.l2_minimiser("vonmises", kappa) == pytest.approx(cosine / density, rel=1e-6)
+    targets = np.exp(1j * ls.phase_noise("vonmises", kappa, 200_000))
+    check_minimisers(targets, ls.l2_minimiser("vonmises", kappa))
+
+
+def check_minimisers(targets: np.ndarray, expected_l2: float) -> None:
+    assert ls.minimising_magnitude("l2", targets) == pytest.approx(expected_l2, rel=0.01)
+    for name in ("perp_l1", "perp_l2"):
+        assert ls.minimising_magnitude(name, targets) == pytest.approx(1, rel=0.01)
+    shrunk = ls.minimising_magnitude("l1", targets)
+    assert expected_l2 < shrunk < 1
+
+
+def test_minimiser_under_complex_noise_swaps_the_roles() -> None:
+    rng = np.random.default_rng(0)
+    sd = 0.8
+    targets = 1 + sd * (rng.normal(size=200_000) + 1j * rng.normal(size=200_000))
+    assert ls.minimising_magnitude("l2", targets) == pytest.approx(1, rel=0.01)
+    mean, median = ls.rician_mean(1, sd), ls.rician_median(1, sd)
+    assert np.abs(targets).mean() == pytest.approx(mean, rel=0.01) and mean > median > 1.2
+    assert ls.minimising_magnitude("perp_l2", targets) == pytest.approx(mean, rel=0.01)
+    assert ls.minimising_magnitude("perp_l1", targets) == pytest.approx(median, rel=0.01)
+
+
+def test_a_trained_regressor_learns_the_minimiser() -> None:
+    spreads = np.array([0.2, 0.7, 1.2])
+    learnt = ls.toy_regressor("l2", spreads)
+    np.testing.assert_allclose(learnt, np.exp(-(spreads**2) / 2), rtol=0.03)
+    np.testing.assert_allclose(ls.toy_regressor("perp_l2", spreads), 1, rtol=0.03)
+
+
+@pytest.mark.parametrize("name", ["l2", "perp_l2"])
+def test_descent_reaches_the_target_from_less_than_90_degrees(name: str) -> None:
+    start = np.array([0.5 + 0.8j, 0.3 - 0.2j, 1.5 - 1j])
+    path = ls.gradient_flow(name, start, step=0.02, steps=1500)
+    assert path.shape == (1501, 3)
+    np.testing.assert_allclose(path[-1], 1, atol=0.05)
+    losses = ls.descent_field(name, path[::100])[0]
+    assert (np.diff(losses, axis=0) <= 1e-3).all()
+
+
+def test_descent_of_the_perp_loss_stops_at_90_degrees() -> None:
+    start = np.array([-0.5 + 0.5j, -1 - 0.3j])
+    path = ls.gradient_flow("perp_l2", start, step=0.02, steps=1500)
+    np.testing.assert_allclose(path[-1], [1j, -1j], atol=0.02)
+    np.testing.assert_allclose(ls.gradient_flow("l2", start, 0.02, 1500)[-1], 1, atol=0.02)
+
+
+def test_unknown_noise_is_named() -> None:
+    for call in (ls.phase_noise, ls.l2_minimiser):
+        with pytest.raises(ValueError, match="kind.*cauchy"):
+            call("cauchy", 1.0, *([10] if call is ls.phase_noise else []))
+    with pytest.raises(ValueError, match="kind"):
+        ls.toy_regressor("l2", np.array([0.1, 0.2]), kind="rician")
+
+
+def test_landscape_accepts_a_loss_module_and_a_target() -> None:
+    target = torch.full((1, 1), 2 + 0j, dtype=torch.complex128)
+    grid = ls.landscape(LOSSES["l1"](), np.array([0.0, 1.0, 2.0]), np.array([0.0, np.pi]), target)
+    np.testing.assert_allclose(grid, [[2, 0, 2], [2, 4, 6]], atol=1e-12)

@@ -1,0 +1,88 @@
+"""The metrics against scikit-image and numpy, and their edge cases."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from conftest import complex_tensor
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from perpcore.metrics import METRICS, evaluate
+
+
+@pytest.fixture
+def pair() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    target = complex_tensor(3, 24, 20, seed=1)
+    pred = target + 0.3 * complex_tensor(3, 24, 20, seed=2)
+    return pred, target, target.abs() > 0.5
+
+
+def test_ssim_and_psnr_equal_scikit_image(pair) -> None:
+    pred, target, mask = pair
+    values = evaluate(pred, target, mask)
+    for i in range(3):
+        p, y = pred[i].abs().numpy(), target[i].abs().numpy()
+        # scikit-image crops its padded map to the windows that lie inside the image.
+        ssim = structural_similarity(p, y, win_size=7, data_range=y.max())
+        assert values["ssim"][i].item() == pytest.approx(ssim, abs=1e-12)
+        psnr = peak_signal_noise_ratio(y, p, data_range=y.max())
+        assert values["psnr"][i].item() == pytest.approx(psnr, abs=1e-10)
+
+
+def test_errors_equal_numpy(pair) -> None:
+    pred, target, mask = pair
+    values = evaluate(pred, target, mask)
+    for i in range(3):
+        p, y, m = pred[i].numpy(), target[i].numpy(), mask[i].numpy()
+        norm = np.linalg.norm
+        assert values["nrmse"][i].item() == pytest.approx(norm(abs(p) - abs(y)) / norm(y))
+        assert values["complex_nrmse"][i].item() == pytest.approx(norm(p - y) / norm(y))
+        angles = np.abs((np.angle(p) - np.angle(y) + np.pi) % (2 * np.pi) - np.pi)
+        expected = (angles * abs(y)).sum() / abs(y).sum()
+        assert values["phase_error"][i].item() == pytest.approx(expected)
+        bias = (abs(p) - abs(y))[m].sum() / abs(y)[m].sum()
+        assert values["magnitude_bias"][i].item() == pytest.approx(bias)
+
+
+def test_known_errors() -> None:
+    target = complex_tensor(1, 16, 16, seed=3)
+    perfect = evaluate(target, target)
+    assert perfect["ssim"].item() == pytest.approx(1)
+    assert math.isinf(perfect["psnr"].item())
+    turned = evaluate(target * np.exp(3.1j), target)
+    assert turned["phase_error"].item() == pytest.approx(3.1)
+    assert turned["nrmse"].item() == pytest.approx(0, abs=1e-12)
+    assert turned["complex_nrmse"].item() == pytest.approx(2 * math.sin(1.55))
+    smaller = evaluate(0.9 * target, target)
+    assert smaller["magnitude_bias"].item() == pytest.approx(-0.1)
+    assert smaller["phase_error"].item() == pytest.approx(0, abs=1e-7)
+
+
+def test_every_metric_gives_one_number_per_image(pair) -> None:
+    values = evaluate(*pair)
+    assert set(values) == set(METRICS)
+    for i, single in enumerate(zip(*pair, strict=True)):
+        alone = evaluate(*(x[None] for x in single))
+        for name, value in values.items():
+            assert value.shape == (3,)
+            torch.testing.assert_close(value[i], alone[name][0])
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "change"),
+    [
+        (TypeError, "pred", lambda p, y, m: (p.real, y, m)),
+        (TypeError, "pred.*complex", lambda p, y, m: (p.real, y.real, m)),
+        (ValueError, "target", lambda p, y, m: (p, y[:1], m)),
+        (ValueError, "batch, row, column", lambda p, y, m: (p[0], y[0], None)),
+        (ValueError, "mask", lambda p, y, m: (p, y, m[:1])),
+        (ValueError, r"target.*\[1\]", lambda p, y, m: (p, y * (torch.arange(3) != 1)[:, None, None], m)),
+        (ValueError, "target.*mask", lambda p, y, m: (p, y, torch.zeros_like(m))),
+    ],
+)  # fmt: skip
+def test_wrong_input_is_named(pair, error: type[Exception], words: str, change) -> None:
+    with pytest.raises(error, match=words):
+        evaluate(*change(*pair))

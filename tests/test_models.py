@@ -1,0 +1,46 @@
+"""The U-Net: complex in and out, a correction of its input."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from conftest import complex_tensor
+
+from perpcore.models import UNet, parameter_count
+
+
+@pytest.mark.parametrize("shape", [(2, 32, 32), (1, 30, 45)])
+def test_keeps_the_shape_and_starts_as_a_small_correction(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    image = complex_tensor(*shape, dtype=torch.complex64)
+    out = UNet(8, 2)(image)
+    assert out.shape == shape and out.dtype == torch.complex64
+    relative = (out - image).abs().mean() / image.abs().mean()
+    assert 0 < relative < 0.05
+
+
+def test_learns_something() -> None:
+    torch.manual_seed(0)
+    image = complex_tensor(2, 16, 16, dtype=torch.complex64)
+    target = image * 1j
+    model = UNet(8, 1)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    losses = []
+    for _ in range(200):
+        loss = (model(image) - target).abs().square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.2 * losses[0]
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+
+
+def test_size_of_the_quick_network() -> None:
+    assert 150_000 < parameter_count(UNet(16, 3)) < 250_000
+
+
+@pytest.mark.parametrize("bad", [torch.ones(2, 8, 8), torch.ones(8, 8, dtype=torch.complex64)])
+def test_wrong_input_is_named(bad: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match="image: expected complex"):
+        UNet(8, 1)(bad)

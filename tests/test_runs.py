@@ -1,0 +1,48 @@
+"""Runs: hashable names of results."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import pytest
+
+from perpcore.experiments import PRESETS, all_runs, recon_runs
+from perpcore.runs import Run
+
+
+def test_every_field_changes_the_key() -> None:
+    run = Run()
+    changed = {
+        "loss": "l1", "weight": 2.0, "data": "other", "size": 64, "sampling": "random",
+        "accelerations": (4,), "noise": 0.1, "width": 8, "depth": 2, "steps": 10, "batch": 2,
+        "learning_rate": 1.0, "validate_every": 7, "n_validation": 3, "n_test": 5, "seed": 9,
+        "preset": "smoke",
+    }  # fmt: skip
+    assert set(changed) == {f.name for f in fields(Run)} - {"task"}
+    keys = {replace(run, **{name: value}).key for name, value in changed.items()} | {run.key}
+    assert len(keys) == len(changed) + 1
+
+
+def test_json_gives_the_same_run_back() -> None:
+    for preset in PRESETS:
+        for run in all_runs(preset):
+            assert Run.from_json(run.to_json()) == run
+    with pytest.raises(ValueError, match="colour"):
+        Run.from_json('{"colour": 1}')
+
+
+def test_a_comparison_differs_in_the_loss_only() -> None:
+    runs = recon_runs("quick", seed=3)
+    assert len({replace(run, loss="l2") for run in runs}) == 1
+    assert {run.seed for run in runs} == {3}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("task", "cook"), ("loss", "l7"), ("sampling", "spiral"), ("steps", 0), ("learning_rate", 0)],
+)
+def test_impossible_values_are_named(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=name):
+        Run(**{name: value})
+    with pytest.raises(ValueError, match="preset"):
+        recon_runs("huge")

@@ -1,0 +1,60 @@
+"""Intervals and tests on data with a known effect and with none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from perpcore.statistics import bootstrap_mean, holm, paired_test
+
+
+def test_interval_covers_the_true_mean_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    covered = 0
+    for trial in range(300):
+        interval = bootstrap_mean(rng.normal(2, 1, 40), resamples=400, seed=trial)
+        assert interval.low < interval.mean < interval.high
+        covered += interval.low <= 2 <= interval.high
+    assert covered / 300 == pytest.approx(0.94, abs=0.04)
+
+
+def test_interval_equals_scipys_bootstrap() -> None:
+    values = np.random.default_rng(1).gamma(2, size=60)
+    ours = bootstrap_mean(values, resamples=20_000)
+    theirs = stats.bootstrap(
+        (values,), np.mean, method="percentile", n_resamples=20_000, rng=np.random.default_rng(2)
+    ).confidence_interval
+    assert ours.low == pytest.approx(theirs.low, abs=0.02)
+    assert ours.high == pytest.approx(theirs.high, abs=0.02)
+
+
+def test_spread_between_seeds_widens_the_interval() -> None:
+    rng = np.random.default_rng(0)
+    images = rng.normal(0, 0.1, 50)
+    same, different = np.tile(images, (5, 1)), images + rng.normal(0, 1, (5, 1))
+    narrow, wide = bootstrap_mean(same), bootstrap_mean(different)
+    assert wide.high - wide.low > 5 * (narrow.high - narrow.low)
+
+
+def test_paired_test_finds_an_effect_and_not_none() -> None:
+    rng = np.random.default_rng(0)
+    difficulty = rng.normal(0, 10, 60)
+    a, b = difficulty + rng.normal(0, 0.1, 60), difficulty + rng.normal(0, 0.1, 60)
+    assert paired_test(a + 0.2, b) < 1e-6
+    assert paired_test(a, a) == 1
+    p = [paired_test(*rng.normal(size=(2, 30))) for _ in range(200)]
+    assert np.mean(np.array(p) < 0.05) < 0.1
+    assert paired_test(np.stack([a, a]), np.stack([b, b])) == pytest.approx(paired_test(a, b))
+
+
+def test_holm_by_hand() -> None:
+    np.testing.assert_allclose(holm(np.array([0.01, 0.04, 0.03])), [0.03, 0.06, 0.06])
+    np.testing.assert_allclose(holm(np.array([0.5, 0.9])), [1, 1])
+
+
+def test_wrong_input_is_named() -> None:
+    with pytest.raises(ValueError, match="values"):
+        bootstrap_mean(np.array([1.0, np.nan]))
+    with pytest.raises(ValueError, match="reference.*3.*2"):
+        paired_test(np.ones(3), np.ones(2))

@@ -1,0 +1,159 @@
+"""The run store: what goes in comes out; what is damaged is named and never used."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from perpcore import experiments
+from perpcore.experiments import PRESETS, build_model, obtain, train
+from perpcore.store import DamagedResultError, Result, Store, encode_result, read_result
+from perpcore.training import fit
+
+RUN = replace(PRESETS["smoke"], steps=4, validate_every=2)
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    return train(RUN, Store(tmp_path_factory.mktemp("store")), "cpu", progress=False)
+
+
+def test_round_trip(result: Result, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert store.load(RUN) is None
+    path = store.save(result)
+    loaded = store.load(RUN)
+    assert loaded is not None and loaded.run == RUN
+    for name in ("metrics", "history", "calibration"):
+        pd.testing.assert_frame_equal(getattr(loaded, name), getattr(result, name), check_like=True)
+    assert all(torch.equal(loaded.weights[n], w) for n, w in result.weights.items())
+    assert loaded.provenance == result.provenance
+    for name, image in result.examples.items():
+        np.testing.assert_allclose(loaded.examples[name], image, atol=1e-3)
+    assert [r for r, _ in store.runs()] == [RUN]
+    assert [p.name for p in path.parent.iterdir()] == ["result.h5"]
+
+
+def test_a_result_says_what_made_it(result: Result) -> None:
+    assert {"device", "torch", "commit", "seconds", "peak_memory_gb", "date"} <= set(
+        result.provenance
+    )
+    assert len(result.metrics) == RUN.n_test * len(RUN.accelerations)
+    assert set(result.examples) == {"R4", "R8"}
+    assert result.calibration["count"].sum() > 0
+
+
+def test_shipped_weights_are_half_precision_and_good_enough(result: Result, tmp_path: Path) -> None:
+    full, half = encode_result(result), encode_result(result, half_weights=True)
+    assert len(half) < 0.8 * len(full)
+    path = tmp_path / "half.h5"
+    path.write_bytes(half)
+    images = torch.randn(1, 32, 32, dtype=torch.complex64)
+    with torch.no_grad():
+        a, b = (build_model(RUN, r.weights)(images) for r in (result, read_result(path, RUN)))
+    assert (a - b).abs().max() < 1e-2 * a.abs().max()
+
+
+def test_a_run_is_trained_once(result: Result, tmp_path: Path, monkeypatch) -> None:
+    store = Store(tmp_path)
+    store.save(result)
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(experiments, "fit", refuse)
+    assert train(RUN, store).provenance == result.provenance
+    with pytest.raises(AssertionError, match="trained again"):
+        train(replace(RUN, seed=7), store)
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "empty", "text", "foreign", "other run"])
+def test_damaged_files_are_named_and_not_used(result: Result, tmp_path: Path, damage: str) -> None:
+    store = Store(tmp_path)
+    path = store.save(result)
+    content = path.read_bytes()
+    if damage == "truncate":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "flip":
+        # The largest compressed dataset: a bit in the middle of a weight.
+        with h5py.File(path) as file:
+            weight = max(
+                (w for w in file["weights"].values() for w in _datasets(w)), key=lambda d: d.size
+            )
+            position = weight.id.get_chunk_info(0).byte_offset + 40
+        path.write_bytes(
+            content[:position] + bytes([content[position] ^ 4]) + content[position + 1 :]
+        )
+    elif damage == "empty":
+        path.write_bytes(b"")
+    elif damage == "text":
+        path.write_text("not HDF5")
+    elif damage == "foreign":
+        path.unlink()
+        with h5py.File(path, "w") as file:
+            file["kspace"] = [1.0]
+    else:
+        other = Store(tmp_path).result_path(replace(RUN, seed=1))
+        other.parent.mkdir()
+        path.rename(other)
+        path = other
+    wanted = replace(RUN, seed=1) if damage == "other run" else RUN
+    with pytest.raises(DamagedResultError, match=str(path)):
+        store.load(wanted)
+
+
+def _datasets(item):
+    if isinstance(item, h5py.Dataset):
+        yield item
+    else:
+        for child in item.values():
+            yield from _datasets(child)
+
+
+def test_order_of_the_sources(result: Result, isolated_store: Path, monkeypatch, capsys) -> None:
+    shipped = isolated_store / "shipped"
+    shipped.mkdir()
+    monkeypatch.setattr(experiments, "shipped_folder", lambda preset: shipped)
+    (shipped / f"{RUN.key}.h5").write_bytes(encode_result(result, half_weights=True))
+    monkeypatch.setenv("PERPCORE_FROM_SHIPPED", "1")
+    assert obtain(RUN)[1] == "shipped results"
+    monkeypatch.setenv("PERPCORE_FROM_SHIPPED", "0")
+    assert obtain(RUN, device="cpu", progress=False)[1] == "trained now"
+    monkeypatch.setenv("PERPCORE_FROM_SHIPPED", "1")
+    assert obtain(RUN)[1] == "run store"
+    assert obtain(RUN, device="cpu", retrain=True, progress=False)[1] == "trained now"
+    Store().result_path(RUN).unlink()
+    (shipped / f"{RUN.key}.h5").write_bytes(b"broken")
+    assert obtain(RUN, device="cpu", progress=False)[1] == "trained now"
+    assert f"{RUN.key}.h5: damaged" in capsys.readouterr().out
+
+
+def test_training_continues_from_the_stores_checkpoint(tmp_path: Path, monkeypatch) -> None:
+    store = Store(tmp_path)
+
+    def interrupted(*args, **kwargs):
+        fit(*args, **kwargs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiments, "fit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(RUN, store, "cpu", progress=False)
+    assert store.checkpoint_path(RUN).exists() and store.load(RUN) is None
+    monkeypatch.setattr(experiments, "fit", fit)
+    done = train(RUN, store, "cpu", progress=False)
+    assert done.history.step.tolist() == [2, 4]
+    assert not store.checkpoint_path(RUN).exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_store_is_named(result: Result, tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(PermissionError, match=str(tmp_path)):
+        Store(tmp_path).save(result)

@@ -1,0 +1,169 @@
+"""The training loop: resumes after SIGKILL, stops at a non-finite loss, notices damage."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from perpcore.datasets import PhantomRecon
+from perpcore.experiments import PRESETS, build_loss, build_model
+from perpcore.training import (
+    NonFiniteLossError,
+    fit,
+    learning_rate,
+    peak_memory,
+    pick_device,
+    write_atomically,
+)
+
+RUN = replace(PRESETS["smoke"], loss="perp_ssim", steps=20, validate_every=4)
+
+
+def run_fit(checkpoint: Path | None, run=RUN, loss: nn.Module | None = None):
+    model = build_model(run)
+    data = PhantomRecon(run)
+    history = fit(
+        run, model, loss or build_loss(run), data.training_batch, lambda m: {"psnr": 1.0},
+        checkpoint=checkpoint, progress=False, main_metric="psnr",
+    )  # fmt: skip
+    return model, history
+
+
+def same_weights(a: nn.Module, b: nn.Module) -> bool:
+    pairs = zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    return all(torch.equal(x, y) for x, y in pairs)
+
+
+def test_learning_rate_rises_and_falls_to_zero() -> None:
+    rates = [learning_rate(RUN, step) for step in range(RUN.steps + 1)]
+    assert max(rates) == pytest.approx(RUN.learning_rate)
+    assert rates[-1] == pytest.approx(0) and rates[-2] < 0.05 * RUN.learning_rate
+
+
+def test_the_same_run_gives_the_same_weights() -> None:
+    (a, history), (b, _) = run_fit(None), run_fit(None)
+    assert same_weights(a, b)
+    assert history["step"] == [4, 8, 12, 16, 20] and len(history["loss"]) == 5
+
+
+def test_killed_runs_continue_to_the_same_result(tmp_path: Path) -> None:
+    """SIGKILL at random moments until the run is through."""
+    script = tmp_path / "job.py"
+    script.write_text(
+        textwrap.dedent(f"""
+        import sys
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        import torch
+        from pathlib import Path
+        from test_training import run_fit
+        torch.set_num_threads({torch.get_num_threads()})
+        print("ready", flush=True)
+        model, history = run_fit(Path(sys.argv[1]))
+        torch.save([model.state_dict(), history], sys.argv[2])
+    """)
+    )
+    checkpoint, out = tmp_path / "c" / "checkpoint.pt", tmp_path / "out.pt"
+    rng, kills = random.Random(1), 0
+    while not out.exists():
+        process = subprocess.Popen(
+            [sys.executable, script, checkpoint, out], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        if kills < 3:
+            # Once at least one more checkpoint has been written, so that every attempt advances.
+            before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+            while process.poll() is None:
+                if checkpoint.exists() and checkpoint.stat().st_mtime_ns > before:
+                    break
+                time.sleep(0.002)
+            time.sleep(rng.uniform(0, 0.1))
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.wait()
+        process.stdout.close()
+    weights, history = torch.load(out, weights_only=True)
+    uninterrupted, expected = run_fit(None)
+    uninterrupted_weights = uninterrupted.state_dict()
+    assert all(torch.equal(weights[name], w) for name, w in uninterrupted_weights.items())
+    assert history == expected
+    assert sorted(p.name for p in checkpoint.parent.glob("*.pt")) == [
+        "checkpoint.previous.pt", "checkpoint.pt",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "empty"])
+def test_a_damaged_checkpoint_is_named_and_the_previous_one_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    path = tmp_path / "checkpoint.pt"
+    model, _ = run_fit(path)
+    content = bytearray(path.read_bytes())
+    if damage == "flip":
+        content[len(content) // 2] ^= 1
+    path.write_bytes({"flip": content, "truncate": content[:-10], "empty": b""}[damage])
+    again, history = run_fit(path)
+    assert f"{path}: damaged" in capsys.readouterr().err
+    assert same_weights(model, again) and history["step"][-1] == 20
+
+
+def test_a_checkpoint_of_another_run_is_not_used(tmp_path: Path, capsys) -> None:
+    path = tmp_path / "checkpoint.pt"
+    run_fit(path)
+    other = replace(RUN, seed=5)
+    model, _ = run_fit(path, other)
+    assert "another run" in capsys.readouterr().err
+    assert same_weights(model, run_fit(None, other)[0])
+
+
+class Explodes(nn.Module):
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.calls, self.at = 0, at
+
+    def forward(self, pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        value = (pred - target).abs().mean()
+        self.calls += 1
+        return value * float("nan") if self.calls > self.at else value
+
+
+def test_a_non_finite_loss_names_step_and_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    with pytest.raises(NonFiniteLossError, match=f"nan at step 10; .*{path}"):
+        run_fit(path, loss=Explodes(10))
+    with pytest.raises(NonFiniteLossError, match="step 2; .*none"):
+        run_fit(None, loss=Explodes(2))
+    _, history = run_fit(path)
+    assert history["step"] == [4, 8, 12, 16, 20]
+
+
+def test_atomic_write_leaves_all_or_nothing(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "sub" / "file"
+    write_atomically(path, b"one")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(path, b"two")
+    assert path.read_bytes() == b"one"
+    assert [p.name for p in path.parent.iterdir()] == ["file"]
+
+
+def test_devices() -> None:
+    assert pick_device("cpu").type == "cpu"
+    assert pick_device().type in ("cpu", "cuda", "mps")
+    with pytest.raises(ValueError, match="device.*quantum"):
+        pick_device("quantum")
+    assert 0.05 < peak_memory(torch.device("cpu")) < 1000
