@@ -67,7 +67,7 @@ class Metric(NamedTuple):
 METRICS: dict[str, Metric] = {
     "ssim": Metric(ssim, "SSIM", "higher"),
     "psnr": Metric(psnr, "PSNR (dB)", "higher"),
-    "nrmse": Metric(nrmse, "NRMSE of |Y|", "lower"),
+    "nrmse": Metric(nrmse, "NRMSE", "lower"),
     "complex_nrmse": Metric(complex_nrmse, "complex NRMSE", "lower"),
     "phase_error": Metric(phase_error, "phase error (rad)", "lower"),
     "magnitude_bias": Metric(magnitude_bias, "magnitude bias", "zero"),

@@ -15,6 +15,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib_inline.backend_inline import set_matplotlib_formats
 from torch import Tensor
 
 from perpcore.store import project_root
@@ -104,8 +105,13 @@ WIDTH = 7.0
 """Width of a figure in inches: two columns of a journal."""
 
 
-def set_style() -> None:
-    """The one style of all figures; also makes SVG output reproducible."""
+def set_style(photos: bool = False) -> None:
+    """The one style of all figures; also makes SVG output reproducible.
+
+    With `photos` a notebook shows its pictures as JPEG: a tenth of the size for MR images.
+    """
+    if photos:
+        set_matplotlib_formats("jpeg", pil_kwargs={"quality": 85})
     matplotlib.rcParams.update(
         {
             "font.size": 8,
@@ -130,21 +136,26 @@ def to_numpy(image: Tensor | np.ndarray) -> np.ndarray:
 
 def show_magnitude(ax: Axes, image: Tensor | np.ndarray, vmax: float) -> AxesImage:
     """|image| in grey from 0 to vmax, without ticks."""
-    ax.set(xticks=[], yticks=[])
+    _frameless(ax)
     return ax.imshow(np.abs(to_numpy(image)), cmap="gray", vmin=0, vmax=vmax)
 
 
 def show_phase(ax: Axes, image: Tensor | np.ndarray, body: np.ndarray) -> AxesImage:
     """Phase in rad on a cyclic map, only where `body`: elsewhere it has no meaning."""
-    ax.set(xticks=[], yticks=[], facecolor="0.85")
+    _frameless(ax)
     phase = np.where(body, np.angle(to_numpy(image)), np.nan)
     return ax.imshow(phase, cmap=PHASE_CMAP, vmin=-np.pi, vmax=np.pi)
 
 
 def show_error(ax: Axes, error: np.ndarray, limit: float) -> AxesImage:
     """Signed error from −limit (blue) to +limit (red); NaN in grey."""
-    ax.set(xticks=[], yticks=[], facecolor="0.85")
+    _frameless(ax)
     return ax.imshow(error, cmap="RdBu_r", vmin=-limit, vmax=limit)
+
+
+def _frameless(ax: Axes) -> None:
+    ax.set(xticks=[], yticks=[], facecolor="0.85")
+    ax.spines[:].set_visible(False)
 
 
 def figures_folder() -> Path:

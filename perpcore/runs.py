@@ -32,10 +32,10 @@ class Run:
     size: int = 96
     sampling: str = "radial"
     accelerations: tuple[int, ...] = (4, 8)
-    noise: float = 0.005
+    noise: float = 0.05
     width: int = 16
     depth: int = 3
-    steps: int = 800
+    steps: int = 1200
     batch: int = 4
     learning_rate: float = 3e-3
     validate_every: int = 100

@@ -137,6 +137,7 @@ def encode_result(result: Result, *, half_weights: bool = False) -> bytes:
             }
         )
         for name in _TABLES:
+            file.create_group(name, track_order=True)  # columns in the order of the table
             for column, values in getattr(result, name).items():
                 file.create_dataset(f"{name}/{column}", data=values.to_numpy(), **options)
         for name, image in result.examples.items():

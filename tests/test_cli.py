@@ -29,7 +29,7 @@ def one_short_run(monkeypatch: pytest.MonkeyPatch, isolated_store: Path) -> expe
 def test_help_and_info_run(isolated_store: Path) -> None:
     assert "figures" in perpcore("--help").stdout
     info = perpcore("info")
-    assert info.returncode == 0 and "0 of 6 runs" in info.stdout and "device: " in info.stdout
+    assert info.returncode == 0 and "0 of " in info.stdout and "device: " in info.stdout
 
 
 def test_train_lists_and_trains(one_short_run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,7 +33,7 @@ def test_json_gives_the_same_run_back() -> None:
 
 def test_a_comparison_differs_in_the_loss_only() -> None:
     runs = recon_runs("quick", seed=3)
-    assert len({replace(run, loss="l2") for run in runs}) == 1
+    assert len({replace(run, loss="l2", weight=1.0) for run in runs}) == 1
     assert {run.seed for run in runs} == {3}
 
 

@@ -159,6 +159,8 @@ def test_atomic_write_leaves_all_or_nothing(tmp_path: Path, monkeypatch) -> None
         write_atomically(path, b"two")
     assert path.read_bytes() == b"one"
     assert [p.name for p in path.parent.iterdir()] == ["file"]
+    (path.parent / "plain").write_bytes(b"")
+    assert path.stat().st_mode == (path.parent / "plain").stat().st_mode
 
 
 def test_devices() -> None:
