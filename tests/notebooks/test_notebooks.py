@@ -90,6 +90,25 @@ def test_committed_outputs_are_true(path: Path, tmp_path: Path) -> None:
     assert preset == "smoke" or not trained, "shipped results are missing or outdated"
 
 
+def test_redrawing_from_the_same_results_gives_the_same_bytes(tmp_path: Path) -> None:
+    drawn = []
+    for attempt in ("first", "second"):
+        folder = tmp_path / attempt
+        command = [
+            sys.executable,
+            "-m",
+            "perpcore.cli",
+            "figures",
+            "--from-shipped",
+            "--only",
+            "05",
+        ]
+        subprocess.run(command, env=environment(folder), check=True, capture_output=True)
+        files = (folder / "figures").iterdir()
+        drawn.append({p.name: p.read_bytes() for p in files if p.suffix in (".svg", ".json")})
+    assert len(drawn[0]) == 9 and drawn[0] == drawn[1]
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_notebooks_keep_the_houses_form(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
