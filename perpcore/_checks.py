@@ -51,3 +51,16 @@ def check_fields(pred: Tensor, target: Tensor, dim: int | None) -> None:
             f"pred: expected vectors of at least 2 components along dim={dim}, "
             f"got shape {tuple(pred.shape)}"
         )
+
+
+def check_displacement(displacement: Tensor, name: str = "displacement") -> None:
+    """Raise TypeError or ValueError unless it is a finite real (batch, n, *space) field."""
+    if not isinstance(displacement, Tensor) or not displacement.is_floating_point():
+        kind = getattr(displacement, "dtype", type(displacement).__name__)
+        raise TypeError(f"{name}: expected a real floating-point tensor, got {kind}")
+    n = displacement.ndim - 2
+    if n not in (2, 3) or displacement.shape[1] != n:
+        raise ValueError(
+            f"{name}: expected (batch, 2, row, column) or (batch, 3, slice, row, column), "
+            f"got {tuple(displacement.shape)}"
+        )

@@ -156,7 +156,9 @@ def train(
         device: "auto", "cpu", "cuda" or "mps".
         seed: First seed of the preset.
     """
-    runs = [r for r in experiments.all_runs(preset, seed) if key in (r.key, r.loss)]
+    runs = [
+        r for r in experiments.all_runs(preset, seed) if key in (r.key, experiments.run_label(r))
+    ]
     if not runs:
         raise ValueError(f"key: no run of preset {preset!r} has key or loss {key!r}")
     for run in runs:
@@ -177,7 +179,9 @@ def runs(preset: Preset = "quick", seed: int = 0) -> None:
         state = "done" if store.result_path(run).exists() else "missing"
         if state == "missing" and store.checkpoint_path(run).exists():
             state = "begun"
-        print(f"{run.key}  {run.task}  {run.loss:<10} seed {run.seed}  {state}")
+        print(
+            f"{run.key}  {run.task:<12} {experiments.run_label(run):<12} seed {run.seed}  {state}"
+        )
 
 
 def ship(preset: Preset = "quick", seed: int = 0) -> None:

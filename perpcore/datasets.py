@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from perpcore import phantoms
+from perpcore import motion, phantoms
 from perpcore.kspace import complex_noise, fft2c, ifft2c, sampling_mask
-from perpcore.runs import Run
+from perpcore.runs import MotionRun, Run
 
 SPLITS = ("train", "validation", "test")
 
@@ -45,24 +45,10 @@ class PhantomRecon:
 
     def batch(self, split: str, indices: range, acceleration: int | None = None) -> ReconBatch:
         """Images `indices` of a split; by default each with one of the run's accelerations."""
-        seed = self._seed(split)
+        seed = _seed(self.run, split)
         images, body = phantoms.generate(indices, self.run.size, seed=seed, device=self.device)
-        masks, noise = [], []
-        for index in indices:
-            rng = np.random.default_rng([seed, index, acceleration or 0])
-            rate = acceleration or int(rng.choice(self.run.accelerations))
-            shape = (self.run.size, self.run.size)
-            masks.append(sampling_mask(self.run.sampling, shape, rate, rng))
-            generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-            noise.append(complex_noise(shape, self.run.noise, generator, "cpu"))
-        kspace = fft2c(images) + torch.stack(noise).to(self.device)
-        zero_filled = ifft2c(kspace * torch.stack(masks).to(self.device))
+        zero_filled = _undersample(images, self.run, [seed], indices, acceleration)
         return ReconBatch(*scale_to_input(zero_filled, images), body)
-
-    def _seed(self, split: str) -> int:
-        if split not in SPLITS:
-            raise ValueError(f"split: expected one of {', '.join(SPLITS)}, got {split!r}")
-        return {"validation": 1, "test": 2}.get(split, 1000 + self.run.seed)
 
 
 def scale_to_input(zero_filled: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -74,3 +60,79 @@ def scale_to_input(zero_filled: Tensor, target: Tensor) -> tuple[Tensor, Tensor]
     if not (scale > 0).all():
         raise ValueError("zero_filled: expected images that are not zero everywhere")
     return zero_filled / scale, target / scale
+
+
+class MotionBatch(NamedTuple):
+    """Network inputs, true field and body, and the images as if fully sampled.
+
+    Images and body are (batch, row, column), the target (batch, 2, row, column) in pixels; see
+    `motion` for its convention. Body and field belong to the fixed image.
+    """
+
+    fixed: Tensor
+    moving: Tensor
+    target: Tensor
+    body: Tensor
+    fixed_full: Tensor
+    moving_full: Tensor
+
+    @property
+    def inputs(self) -> tuple[Tensor, Tensor]:
+        """Arguments of the network."""
+        return self.fixed, self.moving
+
+
+class PhantomMotion:
+    """Two undersampled states of generated torsos in coronal view, and the motion between them.
+
+    Collections, splits and what an index determines are as in `PhantomRecon`. Each zero-filled
+    image is divided by its maximum magnitude.
+    """
+
+    def __init__(self, run: MotionRun, device: torch.device | str = "cpu") -> None:
+        self.run, self.device = run, torch.device(device)
+        self.largest = 1.3 * motion.MAX_AMPLITUDE * run.size
+
+    def training_batch(self, step: int) -> MotionBatch:
+        """Batch of a training step: new pairs at every step, accelerations mixed."""
+        first = step * self.run.batch
+        return self.batch("train", range(first, first + self.run.batch))
+
+    def batch(self, split: str, indices: range, acceleration: int | None = None) -> MotionBatch:
+        """Pairs `indices` of a split; by default each with one of the run's accelerations."""
+        run, seed = self.run, _seed(self.run, split)
+        field = motion.respiratory(
+            indices, run.size, seed=seed, sliding=run.sliding, device=self.device
+        )
+        still = phantoms.generate(indices, run.size, seed=seed, kind="coronal", device=self.device)
+        moved = phantoms.generate(
+            indices, run.size, seed=seed, kind="coronal", device=self.device, displacement=field
+        )
+        seen = []
+        for state, images in enumerate((moved.image, still.image)):
+            zero_filled = _undersample(images, run, [seed, 17 + state], indices, acceleration)
+            seen.append(scale_to_input(zero_filled, images)[0])
+        fixed, moving = seen
+        return MotionBatch(fixed, moving, field, moved.mask, moved.image, still.image)
+
+
+def _seed(run: Run, split: str) -> int:
+    if split not in SPLITS:
+        raise ValueError(f"split: expected one of {', '.join(SPLITS)}, got {split!r}")
+    return {"validation": 1, "test": 2}.get(split, 1000 + run.seed)
+
+
+def _undersample(
+    images: Tensor, run: Run, seed: list[int], indices: range, acceleration: int | None
+) -> Tensor:
+    """Zero-filled images from noisy undersampled k-space, each by its own (seed, index)."""
+    shape = (run.size, run.size)
+    masks, noise = [], []
+    for index in indices:
+        rng = np.random.default_rng([*seed, index, acceleration or 0])
+        rate = acceleration or int(rng.choice(run.accelerations))
+        masks.append(sampling_mask(run.sampling, shape, rate, rng))
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        noise.append(complex_noise(shape, run.noise, generator, "cpu"))
+    kspace = fft2c(images) + torch.stack(noise).to(images.device)
+    return ifft2c(kspace * torch.stack(masks).to(images.device))

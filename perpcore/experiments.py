@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from perpcore.datasets import PhantomRecon
+from perpcore.datasets import PhantomMotion, PhantomRecon
+from perpcore.evaluation import Evaluation, evaluate_motion, evaluate_recon
 from perpcore.losses import LOSSES
-from perpcore.metrics import evaluate
-from perpcore.models import UNet, parameter_count
-from perpcore.runs import Run
+from perpcore.models import MotionNet, UNet, parameter_count
+from perpcore.runs import MotionRun, Run
 from perpcore.store import (
     DamagedResultError,
     Result,
@@ -51,8 +51,28 @@ RECON_WEIGHTS = {"perp_l2": 10.0}
 that the network learns nothing (benchmarks/perp_l2_weight.py); 10 was the better of 10 and 30 on
 validation images."""
 
-N_EXAMPLES = 2
-CALIBRATION_BINS = np.linspace(0, 1, 21)
+MOTION_LOSSES = ("epe", "l2", "perp_l1", "perp_l2")
+
+MOTION_PRESETS: dict[str, MotionRun] = {
+    "smoke": MotionRun(
+        preset="smoke", size=32, width=8, depth=3, steps=12, batch=2, validate_every=6,
+        n_validation=2, n_test=4,
+    ),
+    "quick": MotionRun(preset="quick"),
+    "paper": MotionRun(
+        preset="paper", size=192, width=48, depth=5, steps=20000, batch=16, learning_rate=1e-3,
+        validate_every=500, n_validation=64, n_test=400,
+    ),
+}  # fmt: skip
+"""Registration runs, likewise."""
+
+
+class Task(NamedTuple):
+    """What `make_task` returns."""
+
+    data: PhantomRecon | PhantomMotion
+    evaluate: Callable[[nn.Module, str, int], Evaluation]
+    main_metric: str
 
 
 def recon_runs(preset: str = "quick", seed: int = 0) -> list[Run]:
@@ -66,16 +86,40 @@ def recon_runs(preset: str = "quick", seed: int = 0) -> list[Run]:
     ]
 
 
+def motion_runs(preset: str = "quick", seed: int = 0) -> list[MotionRun]:
+    """The runs of notebooks 06 and 07: one per loss and seed, and ⊥+ℓ2 without warm-up.
+
+    The ⊥-losses spend the first 40 % of the same number of steps on the end-point error.
+    """
+    if preset not in MOTION_PRESETS:
+        raise ValueError(f"preset: expected one of {', '.join(MOTION_PRESETS)}, got {preset!r}")
+    base, runs = MOTION_PRESETS[preset], []
+    warmup = 2 * base.steps // 5
+    for s in range(seed, seed + SEEDS[preset]):
+        for loss in MOTION_LOSSES:
+            warm = warmup if loss.startswith("perp") else 0
+            runs.append(replace(base, loss=loss, warmup=warm, seed=s))
+        runs.append(replace(base, loss="perp_l2", warmup=0, seed=s))
+    return runs
+
+
+def run_label(run: Run) -> str:
+    """Name of a run within its comparison: its loss, or "cold_perp_l2"."""
+    cold = isinstance(run, MotionRun) and run.loss.startswith("perp") and run.warmup == 0
+    return f"cold_{run.loss}" if cold else run.loss
+
+
 def all_runs(preset: str = "quick", seed: int = 0) -> list[Run]:
     """Every training run behind the figures."""
-    return recon_runs(preset, seed)
+    return [*recon_runs(preset, seed), *motion_runs(preset, seed)]
 
 
 def build_loss(run: Run) -> nn.Module:
-    """The run's loss; w applies to ⊥+ℓ1 and ⊥+ℓ2."""
+    """The run's loss, on complex images or on fields; w applies to ⊥+ℓ1 and ⊥+ℓ2."""
+    options: dict[str, Any] = {"dim": 1} if isinstance(run, MotionRun) else {}
     if run.loss in ("perp_l1", "perp_l2"):
-        return LOSSES[run.loss](weight=run.weight)
-    return LOSSES[run.loss]()
+        options["weight"] = run.weight
+    return LOSSES[run.loss](**options)
 
 
 def build_model(run: Run, weights: dict[str, Tensor] | None = None) -> nn.Module:
@@ -83,7 +127,11 @@ def build_model(run: Run, weights: dict[str, Tensor] | None = None) -> nn.Module
     # Its own random state: equal for every loss and untouched by what ran before.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
-        model = UNet(run.width, run.depth)
+        model: nn.Module
+        if isinstance(run, MotionRun):
+            model = MotionNet(1 if run.inputs == "magnitude" else 2, run.width, run.depth)
+        else:
+            model = UNet(run.width, run.depth)
     if weights is not None:
         model.load_state_dict(weights)
         model.eval()
@@ -104,19 +152,27 @@ def train(
             return done
         target = pick_device(device)
         began = time.perf_counter()
-        data = PhantomRecon(run, target)
+        task = make_task(run, target)
         model = build_model(run).to(target)
         loss = build_loss(run).to(target)
+
+        def validate(network: nn.Module) -> dict[str, float]:
+            metrics = task.evaluate(network, "validation", run.n_validation).metrics
+            return metrics.drop(columns=["image", "acceleration"]).mean().to_dict()
+
         history = fit(
-            run, model, loss, data.training_batch, lambda m: _validate(m, data),
-            checkpoint=store.checkpoint_path(run), progress=progress, main_metric="psnr",
+            run, model, loss, task.data.training_batch, validate,
+            checkpoint=store.checkpoint_path(run), progress=progress,
+            main_metric=task.main_metric,
+            warmup=(run.warmup, LOSSES["epe"]()) if isinstance(run, MotionRun) else None,
         )  # fmt: skip
-        metrics, calibration, examples = _test(model, data)
+        with torch.no_grad():
+            tested = task.evaluate(model, "test", run.n_test)
         seconds = time.perf_counter() - began
         record = provenance(target, seconds, peak_memory(target))
         record["parameters"] = parameter_count(model)
         result = Result(
-            run, metrics, pd.DataFrame(history), calibration, examples,
+            run, tested.metrics, pd.DataFrame(history), tested.calibration, tested.examples,
             {name: value.cpu() for name, value in model.state_dict().items()}, record,
         )  # fmt: skip
         store.save(result)
@@ -152,81 +208,37 @@ def obtain(
 def obtain_all(
     runs: Sequence[Run], *, device: str = "auto", retrain: bool = False
 ) -> dict[str, list[Result]]:
-    """Results by loss, one per seed; prints where they came from."""
+    """Results by `run_label`, one per seed; prints where they came from."""
     results: dict[str, list[Result]] = {}
     sources: dict[str, list[str]] = {}
     for run in runs:
         result, source = obtain(run, device=device, retrain=retrain)
-        results.setdefault(run.loss, []).append(result)
-        sources.setdefault(source, []).append(run.loss)
+        results.setdefault(run_label(run), []).append(result)
+        sources.setdefault(source, []).append(run_label(run))
     for source, losses in sources.items():
         print(f"{source}: {', '.join(losses)}")
     return results
 
 
-def _validate(model: nn.Module, data: PhantomRecon) -> dict[str, float]:
-    """Mean validation metrics over all accelerations."""
-    n = data.run.n_validation
-    metrics, _, _ = _evaluate_split(model, data, "validation", n)
-    return metrics.drop(columns=["image", "acceleration"]).mean().to_dict()
+def make_task(run: Run, device: torch.device | str = "cpu") -> Task:
+    """The data of a run, how a network is evaluated on them, and what a progress bar shows."""
+    if isinstance(run, MotionRun):
+        motion = PhantomMotion(run, device)
+        return Task(motion, lambda m, split, n: evaluate_motion(m, motion, split, n), "epe")
+    recon = PhantomRecon(run, device)
+    return Task(recon, lambda m, split, n: evaluate_recon(m, recon, split, n), "psnr")
 
 
-def _test(
-    model: nn.Module, data: PhantomRecon
-) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, np.ndarray]]:
-    with torch.no_grad():
-        return _evaluate_split(model, data, "test", data.run.n_test)
-
-
-def zero_filled_result(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
+def zero_filled_result(run: Run) -> Evaluation:
     """Test metrics and calibration of the network's input, for comparison."""
-    metrics, calibration, _ = _test(nn.Identity(), PhantomRecon(run))
-    return metrics, calibration
+    return evaluate_recon(nn.Identity(), PhantomRecon(run), "test", run.n_test)
 
 
-def _evaluate_split(
-    model: nn.Module, data: PhantomRecon, split: str, count: int
-) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, np.ndarray]]:
-    run = data.run
-    frames, calibration = [], []
-    examples: dict[str, np.ndarray] = {}
-    for acceleration in run.accelerations:
-        sums = np.zeros((3, len(CALIBRATION_BINS) - 1))
-        for first in range(0, count, run.batch):
-            batch = data.batch(split, range(first, min(first + run.batch, count)), acceleration)
-            pred = model(*batch.inputs)
-            frame = pd.DataFrame(
-                {k: v.cpu().numpy() for k, v in evaluate(pred, batch.target, batch.body).items()}
-            )
-            frame.insert(0, "image", np.arange(first, first + len(frame)))
-            frame.insert(0, "acceleration", acceleration)
-            frames.append(frame)
-            sums += _calibration_sums(pred, batch.target, batch.body)
-            if first < N_EXAMPLES:
-                kept = pred[: N_EXAMPLES - first].cpu().numpy()
-                name = f"R{acceleration}"
-                examples[name] = np.concatenate([examples[name], kept]) if first else kept
-        calibration.append(_calibration_table(sums, acceleration))
-    return pd.concat(frames, ignore_index=True), pd.concat(calibration, ignore_index=True), examples
+def zero_field_result(run: MotionRun) -> Evaluation:
+    """The same for registration: of the field that is zero everywhere."""
 
+    class ZeroField(nn.Module):
+        def forward(self, fixed: Tensor, moving: Tensor) -> Tensor:
+            return torch.zeros(len(fixed), 2, *fixed.shape[1:], device=fixed.device)
 
-def _calibration_sums(pred: Tensor, target: Tensor, body: Tensor) -> np.ndarray:
-    """Count, Σ|Ŷ| and Σ|Y| of the body's pixels in bins of |Y|/max|Y|; (3, bin)."""
-    size = target.abs()
-    peak = size.amax((-2, -1), keepdim=True)
-    y, p = ((x / peak)[body].cpu().numpy() for x in (size, pred.abs()))
-    weights: tuple[np.ndarray | None, ...] = (None, p, y)
-    return np.stack([np.histogram(y, CALIBRATION_BINS, weights=w)[0] for w in weights])
-
-
-def _calibration_table(sums: np.ndarray, acceleration: int) -> pd.DataFrame:
-    count, pred, target = sums
-    filled = count > 0
-    return pd.DataFrame(
-        {
-            "acceleration": acceleration,
-            "target": target[filled] / count[filled],
-            "pred": pred[filled] / count[filled],
-            "count": count[filled],
-        }
-    )
+    return evaluate_motion(ZeroField(), PhantomMotion(run), "test", run.n_test)

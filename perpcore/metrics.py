@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from perpcore._checks import check_same, single
+from perpcore._checks import check_displacement, check_same, single
 from perpcore.ssim import ssim_map
 
 PIXELS = (-2, -1)
@@ -97,3 +97,52 @@ def evaluate(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> dict[s
 
 def _norm(x: Tensor) -> Tensor:
     return torch.linalg.vector_norm(x, dim=PIXELS)
+
+
+SMALLEST_MOTION = 0.5
+"""Pixels of true motion below which an angle is not counted."""
+
+
+def evaluate_fields(pred: Tensor, target: Tensor, body: Tensor) -> dict[str, Tensor]:
+    """Metrics of displacement fields (batch, n, *space) in pixels inside `body` (batch, *space).
+
+    "epe": mean ‖û − u‖ (px); "magnitude_error": mean |‖û‖ − ‖u‖| (px); "magnitude_bias":
+    Σ(‖û‖ − ‖u‖)/Σ‖u‖; "angular_error": mean angle between û and u in degrees where ‖u‖ > 0.5 px, 0
+    where there is no such pixel.
+
+    Raises TypeError or ValueError naming the argument: unequal shapes, n other than 2 or 3, values
+    that are not finite, an empty body.
+    """
+    for name, field in (("pred", pred), ("target", target)):
+        check_displacement(field, name)
+        if not torch.isfinite(field).all():
+            raise ValueError(f"{name}: expected finite displacements, got NaN or infinity")
+    check_same("pred", pred, "target", target)
+    if body.shape != target[:, 0].shape:
+        raise ValueError(
+            f"body: expected shape {tuple(target[:, 0].shape)}, got {tuple(body.shape)}"
+        )
+    inside = body.flatten(1).to(target.dtype)
+    empty = (inside.sum(1) == 0).nonzero().flatten().tolist()
+    if empty:
+        raise ValueError(f"body: masks {empty} are empty")
+    pred, target = pred.flatten(2), target.flatten(2)
+    found, true = torch.linalg.vector_norm(pred, dim=1), torch.linalg.vector_norm(target, dim=1)
+    inner = (pred * target).sum(1)
+    # atan2 of the rejection and the inner product: accurate at small angles, unlike acos.
+    across = torch.linalg.vector_norm(
+        pred * true.unsqueeze(1) ** 2 - inner.unsqueeze(1) * target, dim=1
+    )
+    angle = torch.rad2deg(torch.atan2(across, inner * true))
+    counted = inside * (true > SMALLEST_MOTION)
+
+    def mean(values: Tensor, weight: Tensor) -> Tensor:
+        return (values * weight).sum(1) / weight.sum(1).clamp_min(1)
+
+    return {
+        "epe": mean(torch.linalg.vector_norm(pred - target, dim=1), inside),
+        "magnitude_error": mean((found - true).abs(), inside),
+        "magnitude_bias": ((found - true) * inside).sum(1)
+        / (true * inside).sum(1).clamp_min(torch.finfo(true.dtype).tiny),
+        "angular_error": mean(angle, counted),
+    }

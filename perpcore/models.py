@@ -1,10 +1,12 @@
-"""Networks. Complex images in, complex images out; two real channels only inside."""
+"""Networks. Complex images in, complex images or displacement fields out; real only inside."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from perpcore.motion import warp
 
 
 class _Block(nn.Sequential):
@@ -69,6 +71,76 @@ class UNet(nn.Module):
             x = self.up[level](torch.cat([x, skips[level]], 1))
         x = self.out(x)[..., :rows, :columns]
         return image + torch.complex(x[:, 0], x[:, 1])
+
+
+class MotionNet(nn.Module):
+    """Coarse-to-fine registration network, after SPyNet (Ranjan and Black 2017).
+
+    A pyramid of small CNNs: each level upsamples the field of the level below, warps the moving
+    image by it and predicts a correction from both images and the field.
+
+    Parameters
+    ----------
+    channels : int
+        Channels of each input image: 1 for magnitudes, 2 for complex images.
+    width : int
+        Channels of the hidden layers.
+    levels : int
+        Levels of the pyramid; the coarsest is 2^(levels − 1) times smaller.
+    """
+
+    def __init__(self, channels: int = 1, width: int = 24, levels: int = 4) -> None:
+        super().__init__()
+        self.channels, self.levels = channels, levels
+        self.refine = nn.ModuleList(_refiner(2 * channels + 2, width) for _ in range(levels))
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, fixed: Tensor, moving: Tensor) -> Tensor:
+        """Complex images (batch, row, column) → displacement (batch, 2, row, column) in pixels.
+
+        With one channel only the magnitudes are seen. Rows and columns must be divisible by
+        2^(levels − 1).
+        """
+        multiple = 2 ** (self.levels - 1)
+        if fixed.shape != moving.shape or fixed.ndim != 3:
+            raise ValueError(
+                "moving: expected (batch, row, column) like fixed "
+                f"{tuple(fixed.shape)}, got {tuple(moving.shape)}"
+            )
+        if fixed.shape[-1] % multiple or fixed.shape[-2] % multiple:
+            raise ValueError(
+                f"fixed: expected rows and columns divisible by {multiple}, "
+                f"got {tuple(fixed.shape[-2:])}"
+            )
+        pyramid = [(self._to_channels(fixed), self._to_channels(moving))]
+        for _ in range(self.levels - 1):
+            pyramid.append(
+                (functional.avg_pool2d(pyramid[-1][0], 2), functional.avg_pool2d(pyramid[-1][1], 2))
+            )
+        coarsest = pyramid[-1][0]
+        field = coarsest.new_zeros(len(coarsest), 2, *coarsest.shape[-2:])
+        for level, (still, mobile) in zip(self.refine, reversed(pyramid), strict=True):
+            if field.shape[-2:] != still.shape[-2:]:
+                field = 2 * functional.interpolate(
+                    field, scale_factor=2, mode="bilinear", align_corners=False
+                )
+            x = torch.cat([still, warp(mobile, field), field], 1)
+            field = field + level(x.contiguous(memory_format=torch.channels_last))
+        return field.contiguous()
+
+    def _to_channels(self, image: Tensor) -> Tensor:
+        if self.channels == 1:
+            return image.abs().unsqueeze(1)
+        return torch.view_as_real(image).permute(0, 3, 1, 2)
+
+
+def _refiner(channels_in: int, width: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for c_in in (channels_in, width, width, width):
+        layers += [nn.Conv2d(c_in, width, 3, padding=1), nn.LeakyReLU(0.1, inplace=True)]
+    last = nn.Conv2d(width, 2, 3, padding=1)
+    nn.init.normal_(last.weight, std=1e-3)
+    return nn.Sequential(*layers, last)
 
 
 def parameter_count(model: nn.Module) -> int:

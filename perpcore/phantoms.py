@@ -15,7 +15,10 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-KINDS = ("brain", "torso")
+from perpcore.motion import warp
+
+KINDS = ("brain", "torso", "coronal")
+"""Axial brains and torsos, and coronal torsos with lungs, diaphragm and liver."""
 _ELLIPSES = 13
 _WAVES = 48
 
@@ -45,6 +48,7 @@ def generate(
     seed: int = 0,
     kind: str | None = None,
     device: torch.device | str = "cpu",
+    displacement: Tensor | None = None,
 ) -> Phantom:
     """Images number `indices` of the endless collection `seed`.
 
@@ -54,8 +58,11 @@ def generate(
         Non-negative.
     size : int
         Rows and columns, at least 16.
-    kind : {"brain", "torso"}, optional
-        By default each index is either, with equal probability.
+    kind : {"brain", "torso", "coronal"}, optional
+        By default each index is a brain or an axial torso, with equal probability.
+    displacement : Tensor, optional
+        (len(indices), 2, size, size) in pixels: the body in another state, its pixel x showing
+        what the first state has at x + u(x) (see `motion`).
 
     Returns
     -------
@@ -70,12 +77,12 @@ def generate(
         raise ValueError(f"indices: expected non-negative numbers, at least one, got {indices}")
     drawn = [_draw(seed, int(index), kind) for index in indices]
     fields = [torch.from_numpy(np.stack(f)).float().to(device) for f in zip(*drawn, strict=True)]
-    return _render(_Anatomy(*fields), size)  # type: ignore[arg-type]
+    return _render(_Anatomy(*fields), size, displacement)  # type: ignore[arg-type]
 
 
 def _draw(seed: int, index: int, kind: str | None) -> _Anatomy:
     rng = np.random.default_rng([seed, index])
-    kind = kind or KINDS[rng.integers(2)]
+    kind = kind or KINDS[rng.integers(2)]  # the axial ones
     brain = kind == "brain"
     # Spin echo refocuses the phase in the brain; the torso's gradient echo keeps what the
     # field's small structures and fat add to it.
@@ -85,7 +92,7 @@ def _draw(seed: int, index: int, kind: str | None) -> _Anatomy:
         [rng.uniform(-np.pi, np.pi), ramp.real, ramp.imag, *rng.normal(0, 1.0, size=3)]
     )
     return _Anatomy(
-        ellipses=_brain(rng) if brain else _torso(rng),
+        ellipses={"brain": _brain, "torso": _torso, "coronal": _coronal}[kind](rng),
         folds=_waves(rng, 10.0, 32.0, 1.0),
         texture=_waves(rng, 14.0, 60.0, rng.uniform(0.01, 0.04)),
         local_phase=_waves(rng, 12.0, 110.0 if brain else 50.0, local),
@@ -153,6 +160,28 @@ def _torso(rng: np.random.Generator) -> np.ndarray:
     return _place(rows, cx, cy, tilt)
 
 
+def _coronal(rng: np.random.Generator) -> np.ndarray:
+    u = rng.uniform
+    cx, tilt = u(-0.04, 0.04), u(-0.04, 0.04)
+    fat, muscle, organ = u(0.3, 0.7), u(0.2, 0.4), u(0.5, 0.85)
+    lung, dome, wide = u(0.03, 0.1), u(-0.1, 0.1), u(0.72, 0.8)
+    rows = [
+        (0, 0.02, wide, 0.92, 0, fat, 0.015, 0, u(-0.5, 0.5)),
+        (0, 0.02, wide - 0.06, 0.88, 0, muscle, 0.015, u(0.1, 0.25), 0),
+        (-0.33, dome - 0.34, 0.22, 0.4, 0.08, lung, 0.015, 0, 0),
+        (0.35, dome - 0.34, 0.2, 0.38, -0.08, lung, 0.015, 0, 0),
+        (0.12, dome - 0.2, 0.17, 0.16, 0.5, u(0.3, 0.8), 0.015, 0.2, u(-0.3, 0.3)),
+        (-0.3, dome + 0.18, 0.32, 0.24, 0.25, organ, 0.012, u(0.1, 0.3), 0),
+        (0.34, dome + 0.1, 0.18, 0.16, -0.3, u(0.3, 0.9), 0.012, 0.2, 0),
+        (-0.3, dome + 0.48, 0.09, 0.15, 0.2, u(0.5, 0.9), 0.012, 0.15, 0),
+        (0.3, dome + 0.46, 0.09, 0.15, -0.2, u(0.5, 0.9), 0.012, 0.15, 0),
+        (0, 0.1, 0.07, 0.8, 0, u(0.3, 0.6), 0.015, 0.2, 0),
+        (0.12, 0.15, 0.03, 0.5, 0, u(0.05, 1.0), 0.012, 0, u(-0.5, 0.5)),
+        *(_spot(rng, 0.4, 0.5, 0.012, 0.05, u(0.05, 1.0), 0.4) for _ in range(2)),
+    ]
+    return _place(rows, cx, 0, tilt)
+
+
 def _spot(
     rng: np.random.Generator,
     x: float,
@@ -178,13 +207,18 @@ def _place(rows: list[tuple[float, ...]], cx: float, cy: float, tilt: float) -> 
     return e
 
 
-def _render(anatomy: _Anatomy, size: int) -> Phantom:
+def _render(anatomy: _Anatomy, size: int, displacement: Tensor | None) -> Phantom:
     device = anatomy.ellipses.device
     axis = (torch.arange(size, device=device) - size // 2) * (2 / size)
     waves = torch.stack(anatomy[1:5], 1)  # type: ignore[arg-type]
-    folds, texture, local_phase, smooth_phase = _sum_waves(waves, axis).unbind(1)
-    folds = torch.sigmoid(3 * folds) * 2 - 1
+    fields = _sum_waves(waves, axis)
     x, y = axis[None, None, :], axis[None, :, None]
+    if displacement is not None:
+        fields = warp(fields, displacement)
+        x = x + displacement[:, 0] * (2 / size)
+        y = y + displacement[:, 1] * (2 / size)
+    folds, texture, local_phase, smooth_phase = fields.unbind(1)
+    folds = torch.sigmoid(3 * folds) * 2 - 1
     magnitude = torch.zeros_like(folds)
     phase = smooth_phase + local_phase
     c = anatomy.polynomial[:, :, None, None]

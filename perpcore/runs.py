@@ -13,7 +13,7 @@ from perpcore.losses import LOSSES
 FORMAT_VERSION = 1
 """Part of every key: raised whenever code changes what a run gives or how it is stored."""
 
-TASKS = ("recon",)
+TASKS = ("recon", "registration")
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,43 @@ class Run:
         """All fields as JSON; `Run.from_json` is the inverse."""
         return json.dumps(asdict(self), sort_keys=True)
 
-    @classmethod
-    def from_json(cls, text: str) -> Run:
-        """Raises ValueError where the text does not describe a Run of this version."""
+    @staticmethod
+    def from_json(text: str) -> Run:
+        """Raises ValueError where the text does not describe a run of this version."""
         values: dict[str, Any] = json.loads(text)
+        cls = MotionRun if values.get("task") == "registration" else Run
         known = {f.name for f in fields(cls)}
         if set(values) != known:
             raise ValueError(f"run: unexpected or missing fields {sorted(set(values) ^ known)}")
         values["accelerations"] = tuple(values["accelerations"])
         return cls(**values)
+
+
+@dataclass(frozen=True)
+class MotionRun(Run):
+    """A registration run; `depth` is the number of levels of the pyramid.
+
+    Fields are in pixels, and `weight` is meant at that scaling. The first `warmup` of the `steps`
+    are trained with the end-point error. `inputs` are "magnitude" or "complex" zero-filled images;
+    `sliding` makes the motion slide along the chest wall.
+    """
+
+    task: str = "registration"
+    loss: str = "epe"
+    data: str = "coronal"
+    accelerations: tuple[int, ...] = (4,)
+    noise: float = 0.02
+    width: int = 24
+    depth: int = 4
+    steps: int = 800
+    warmup: int = 0
+    inputs: str = "magnitude"
+    sliding: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values that no run can have."""
+        super().__post_init__()
+        if not 0 <= self.warmup <= self.steps:
+            raise ValueError(f"warmup: expected 0 … steps ({self.steps}), got {self.warmup}")
+        if self.inputs not in ("magnitude", "complex"):
+            raise ValueError(f"inputs: expected magnitude or complex, got {self.inputs!r}")

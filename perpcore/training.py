@@ -67,6 +67,7 @@ def fit(
     checkpoint: Path | None = None,
     progress: bool = True,
     main_metric: str | None = None,
+    warmup: tuple[int, nn.Module] | None = None,
 ) -> dict[str, list[float]]:
     """Train `model` in place for `run.steps` steps with AdamW.
 
@@ -82,6 +83,8 @@ def fit(
     checkpoint : Path, optional
         File to continue from and to write at every validation; the one before is kept beside it
         and used where the last is damaged.
+    warmup : (int, Module), optional
+        Number of first steps that are trained with another loss, and that loss.
     progress : bool
         Show a bar with loss, `main_metric`, time left and memory.
 
@@ -111,7 +114,8 @@ def fit(
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(run, step)
             batch = draw(step)
-            value = loss(model(*batch.inputs), batch.target)
+            active = warmup[1] if warmup and step < warmup[0] else loss
+            value = active(model(*batch.inputs), batch.target)
             optimizer.zero_grad()
             value.backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)

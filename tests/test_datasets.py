@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from perpcore.datasets import PhantomRecon, scale_to_input
-from perpcore.experiments import PRESETS
+from perpcore.datasets import PhantomMotion, PhantomRecon, scale_to_input
+from perpcore.experiments import MOTION_PRESETS, PRESETS
 from perpcore.kspace import fft2c
+from perpcore.motion import warp
 
 RUN = PRESETS["smoke"]
 
@@ -58,3 +59,27 @@ def test_wrong_input_is_named() -> None:
     zeros = torch.zeros(1, 8, 8, dtype=torch.complex64)
     with pytest.raises(ValueError, match="zero_filled"):
         scale_to_input(zeros, zeros)
+
+
+MOTION = MOTION_PRESETS["smoke"]
+
+
+def test_pairs_show_the_field_they_come_with() -> None:
+    run = replace(MOTION, size=96)
+    batch = PhantomMotion(run).batch("test", range(6), 4)
+    assert batch.target.shape == (6, 2, 96, 96) and batch.fixed.shape == (6, 96, 96)
+    warped = warp(batch.moving_full.abs(), batch.target)
+    before = (batch.moving_full.abs() - batch.fixed_full.abs()).square().sum((1, 2))
+    after = (warped - batch.fixed_full.abs()).square().sum((1, 2))
+    assert (after < 0.2 * before).sum() >= 5  # one pair in ten hardly moves
+
+
+def test_pairs_depend_on_their_index_only_and_states_have_their_own_masks() -> None:
+    data = PhantomMotion(MOTION)
+    whole, single = data.batch("train", range(3), 4), data.batch("train", range(2, 3), 4)
+    for a, b in zip(whole, single, strict=True):
+        torch.testing.assert_close(a[2:3], b, atol=1e-5, rtol=0)
+    masks = [fft2c(x[0]).abs() > 1e-4 for x in (whole.fixed, whole.moving)]
+    assert not torch.equal(*masks)
+    other = PhantomMotion(replace(MOTION, loss="perp_l2", warmup=3)).batch("train", range(3), 4)
+    assert torch.equal(other.target, whole.target)

@@ -10,7 +10,7 @@ import torch
 from conftest import complex_tensor
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from perpcore.metrics import METRICS, evaluate
+from perpcore.metrics import METRICS, evaluate, evaluate_fields
 
 
 @pytest.fixture
@@ -86,3 +86,56 @@ def test_every_metric_gives_one_number_per_image(pair) -> None:
 def test_wrong_input_is_named(pair, error: type[Exception], words: str, change) -> None:
     with pytest.raises(error, match=words):
         evaluate(*change(*pair))
+
+
+def known_fields() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    target = torch.zeros(1, 2, 6, 6, dtype=torch.float64)
+    target[:, 1] = 2
+    pred = torch.zeros_like(target)
+    pred[:, 0] = 1
+    body = torch.zeros(1, 6, 6, dtype=torch.bool)
+    body[:, :3] = True
+    pred[:, :, 3:] = 99  # outside the body: must not count
+    return pred, target, body
+
+
+def test_field_metrics_by_hand() -> None:
+    values = evaluate_fields(*known_fields())
+    assert values["epe"].item() == pytest.approx(math.sqrt(5))
+    assert values["magnitude_error"].item() == pytest.approx(1)
+    assert values["magnitude_bias"].item() == pytest.approx(-0.5)
+    assert values["angular_error"].item() == pytest.approx(90)
+
+
+def test_field_metrics_equal_numpy_in_2d_and_3d() -> None:
+    for n in (2, 3):
+        space = (5,) * n
+        pred, target = torch.randn(2, n, *space), torch.randn(2, n, *space)
+        body = torch.rand(2, *space) > 0.3
+        values = evaluate_fields(pred, target, body)
+        for i in range(2):
+            p, y = (x[i].numpy()[:, body[i].numpy()] for x in (pred, target))
+            size_p, size_y = np.linalg.norm(p, axis=0), np.linalg.norm(y, axis=0)
+            assert values["epe"][i].item() == pytest.approx(np.linalg.norm(p - y, axis=0).mean())
+            cosine = (p * y).sum(0) / size_p / size_y
+            moving = size_y > 0.5
+            expected = np.degrees(np.arccos(np.clip(cosine, -1, 1)))[moving].mean()
+            assert values["angular_error"][i].item() == pytest.approx(expected, rel=1e-4)
+            bias = (size_p - size_y).sum() / size_y.sum()
+            assert values["magnitude_bias"][i].item() == pytest.approx(bias, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "change"),
+    [
+        (ValueError, "target", lambda p, y, b: (p, y[..., :5], b)),
+        (ValueError, "pred.*row, column", lambda p, y, b: (p[:, :1], y, b)),
+        (ValueError, "pred.*NaN", lambda p, y, b: (p * float("nan"), y, b)),
+        (ValueError, "body.*shape", lambda p, y, b: (p, y, b[:, :2])),
+        (ValueError, r"body.*\[0\].*empty", lambda p, y, b: (p, y, b & False)),
+        (TypeError, "target", lambda p, y, b: (p, y.long(), b)),
+    ],
+)
+def test_wrong_fields_are_named(error: type[Exception], words: str, change) -> None:
+    with pytest.raises(error, match=words):
+        evaluate_fields(*change(*known_fields()))

@@ -6,7 +6,8 @@ import pytest
 import torch
 from conftest import complex_tensor
 
-from perpcore.models import UNet, parameter_count
+from perpcore.models import MotionNet, UNet, parameter_count
+from perpcore.motion import warp
 
 
 @pytest.mark.parametrize("shape", [(2, 32, 32), (1, 30, 45)])
@@ -44,3 +45,32 @@ def test_size_of_the_quick_network() -> None:
 def test_wrong_input_is_named(bad: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="image: expected complex"):
         UNet(8, 1)(bad)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_motion_net_starts_near_zero_and_learns_a_translation(channels: int) -> None:
+    torch.manual_seed(0)
+    y, x = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
+    moving = (torch.sin(x / 3) * torch.cos(y / 4) + 1.5).to(torch.complex64)[None]
+    target = torch.zeros(1, 2, 32, 32)
+    target[:, 0] = 2
+    fixed = warp(moving, target)
+    model = MotionNet(channels, 8, 3)
+    first = model(fixed, moving)
+    assert first.shape == (1, 2, 32, 32) and first.dtype == torch.float32
+    assert first.abs().max() < 1.5
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(80):
+        loss = torch.linalg.vector_norm(model(fixed, moving) - target, dim=1).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.3
+
+
+def test_motion_net_names_wrong_input() -> None:
+    image = torch.ones(1, 20, 20, dtype=torch.complex64)
+    with pytest.raises(ValueError, match="fixed.*divisible by 8"):
+        MotionNet(1, 8, 4)(image, image)
+    with pytest.raises(ValueError, match="moving"):
+        MotionNet(1, 8, 3)(image, image[:, :16])

@@ -11,7 +11,13 @@ import torch
 from conftest import complex_tensor
 
 from perpcore.kspace import fft2c, ifft2c
-from perpcore.readers import crop_center, find_measured, read_kspace
+from perpcore.readers import (
+    crop_center,
+    find_measured,
+    read_image,
+    read_image_pair,
+    read_kspace,
+)
 
 
 def test_reads_npy_and_mat(tmp_path: Path) -> None:
@@ -86,3 +92,31 @@ def test_bad_files_are_named(tmp_path: Path, kind: str) -> None:
 def test_too_small_to_crop() -> None:
     with pytest.raises(ValueError, match="at least 16×16, got 8×8"):
         crop_center(torch.zeros(8, 8), 16)
+
+
+def test_image_pairs_of_every_format(tmp_path: Path) -> None:
+    y, x = np.mgrid[:40, :48]
+    image = 5 * np.exp(-((x - 24) ** 2 + (y - 20) ** 2) / 80) + 0.01
+    np.save(tmp_path / "a.npy", image)
+    scipy.io.savemat(tmp_path / "b.mat", {"image": image * 1j})
+    nibabel = pytest.importorskip("nibabel")
+    nibabel.save(nibabel.Nifti1Image(image.T[..., None], np.eye(4)), tmp_path / "c.nii.gz")
+    for name in ("b.mat", "c.nii.gz"):
+        fixed, moving = read_image_pair(tmp_path / "a.npy", tmp_path / name, 32)
+        assert fixed.shape == moving.shape == (32, 32)
+        np.testing.assert_allclose(fixed.abs(), moving.abs(), atol=1e-3)
+        assert fixed.abs().max().item() == pytest.approx(1)
+
+
+def test_bad_image_pairs_are_named(tmp_path: Path) -> None:
+    a, b, zero = (tmp_path / name for name in ("a.npy", "b.npy", "zero.npy"))
+    np.save(a, np.ones((32, 32)))
+    np.save(b, np.ones((32, 30)))
+    np.save(zero, np.zeros((32, 32)))
+    with pytest.raises(ValueError, match=f"{b}.*32, 32.*32, 30"):
+        read_image_pair(a, b, 16)
+    with pytest.raises(ValueError, match=f"{zero}.*zero"):
+        read_image_pair(a, zero, 16)
+    (tmp_path / "bad.nii").write_bytes(b"no")
+    with pytest.raises(ValueError, match="bad.nii"):
+        read_image(tmp_path / "bad.nii")

@@ -169,3 +169,23 @@ def test_devices() -> None:
     with pytest.raises(ValueError, match="device.*quantum"):
         pick_device("quantum")
     assert 0.05 < peak_memory(torch.device("cpu")) < 1000
+
+
+def test_warm_up_uses_the_other_loss_first() -> None:
+    seen: list[str] = []
+
+    class Named(nn.Module):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+        def forward(self, pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+            seen.append(self.name)
+            return (pred - target).abs().mean()
+
+    run = replace(RUN, steps=5)
+    fit(
+        run, build_model(run), Named("own"), PhantomRecon(run).training_batch, lambda m: {},
+        progress=False, warmup=(2, Named("warm")),
+    )  # fmt: skip
+    assert seen == ["warm"] * 2 + ["own"] * 3

@@ -4,7 +4,16 @@ from perpcore.readers.arrays import (
     MEASURED_SOURCE,
     crop_center,
     find_measured,
+    read_image,
+    read_image_pair,
     read_kspace,
 )
 
-__all__ = ["MEASURED_SOURCE", "crop_center", "find_measured", "read_kspace"]
+__all__ = [
+    "MEASURED_SOURCE",
+    "crop_center",
+    "find_measured",
+    "read_image",
+    "read_image_pair",
+    "read_kspace",
+]

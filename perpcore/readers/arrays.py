@@ -1,4 +1,4 @@
-"""k-space from NumPy and MAT files."""
+"""k-space and images from NumPy, MAT and NIfTI files."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import scipy.io
 import torch
 from torch import Tensor
 
+from perpcore.kspace import fft2c, ifft2c
 from perpcore.store import project_root
 
 MEASURED_NAME = "se_t1_sag_data.mat"
@@ -40,7 +41,10 @@ def read_kspace(path: Path | str) -> Tensor:
     A .mat file must hold exactly one two-dimensional complex array. Raises FileNotFoundError, or
     ValueError naming the file, what was expected and what came.
     """
-    path = Path(path)
+    return _finite(_read_array(Path(path), complex_only=True), path)
+
+
+def _read_array(path: Path, complex_only: bool) -> np.ndarray:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     try:
@@ -51,16 +55,66 @@ def read_kspace(path: Path | str) -> Tensor:
             arrays = {name: a for name, a in content.items() if not name.startswith("__")}
         else:
             raise ValueError(f"expected a .npy or .mat file, got {path.suffix or 'no suffix'}")
-        found = {n: a for n, a in arrays.items() if a.ndim == 2 and np.iscomplexobj(a)}
+        kinds = "c" if complex_only else "cfiu"
+        found = [a for a in arrays.values() if a.ndim == 2 and a.dtype.kind in kinds]
         if len(found) != 1:
             shapes = {name: f"{a.dtype} {a.shape}" for name, a in arrays.items()}
-            raise ValueError(f"expected one complex array (row, column), got {shapes}")
+            wanted = "complex array" if complex_only else "array"
+            raise ValueError(f"expected one {wanted} (row, column), got {shapes}")
     except (ValueError, OSError, EOFError, TypeError, NotImplementedError) as error:
-        raise ValueError(f"{path}: cannot be read as k-space: {error}") from None
-    kspace = torch.from_numpy(next(iter(found.values())).astype(np.complex64))
-    if not torch.isfinite(torch.view_as_real(kspace)).all():
-        raise ValueError(f"{path}: k-space holds values that are not finite")
-    return kspace
+        raise ValueError(f"{path}: cannot be read: {error}") from None
+    return found[0]
+
+
+def _finite(pixels: np.ndarray, path: Path | str) -> Tensor:
+    array = torch.from_numpy(np.ascontiguousarray(pixels).astype(np.complex64))
+    if not torch.isfinite(torch.view_as_real(array)).all():
+        raise ValueError(f"{path}: holds values that are not finite")
+    return array
+
+
+def read_image(path: Path | str) -> Tensor:
+    """Magnitude or complex image (row, column), as complex64, of a .npy, .mat or NIfTI file.
+
+    NIfTI needs the package nibabel. Raises FileNotFoundError, or ValueError naming the file.
+    """
+    path = Path(path)
+    if path.suffixes[-1:] == [".nii"] or path.suffixes[-2:] == [".nii", ".gz"]:
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such file")
+        try:
+            import nibabel
+        except ImportError:
+            raise ValueError(f"{path}: NIfTI files need nibabel: pip install nibabel") from None
+        try:
+            pixels = np.squeeze(np.asarray(nibabel.load(path).dataobj))
+        except (nibabel.filebasedimages.ImageFileError, OSError, EOFError, ValueError) as error:
+            raise ValueError(f"{path}: cannot be read as NIfTI: {error}") from None
+        if pixels.ndim != 2:
+            raise ValueError(f"{path}: expected one slice (row, column), got {pixels.shape}")
+        return _finite(pixels.T, path)
+    return _finite(_read_array(path, complex_only=False), path)
+
+
+def read_image_pair(fixed: Path | str, moving: Path | str, size: int) -> tuple[Tensor, Tensor]:
+    """Two images to register, cropped or padded in k-space to (size, size), maximum magnitude 1.
+
+    Raises ValueError naming both files where their shapes differ or one is zero everywhere.
+    """
+    images = [read_image(path) for path in (fixed, moving)]
+    if images[0].shape != images[1].shape:
+        raise ValueError(
+            f"{moving}: expected the shape of {fixed}, {tuple(images[0].shape)}, "
+            f"got {tuple(images[1].shape)}"
+        )
+    resized = []
+    for path, image in zip((fixed, moving), images, strict=True):
+        small = ifft2c(crop_center(fft2c(image), size))
+        peak = small.abs().max()
+        if peak == 0:
+            raise ValueError(f"{path}: the image is zero everywhere")
+        resized.append(small / peak)
+    return resized[0], resized[1]
 
 
 def crop_center(kspace: Tensor, size: int) -> Tensor:

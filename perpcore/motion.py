@@ -1,0 +1,155 @@
+"""Displacement fields: respiratory motion, warping, Jacobian.
+
+Convention
+----------
+A displacement field u is a real tensor (batch, n, *space) in pixels; component 0 points along x
+(the last axis, columns), 1 along y (rows, head to feet), 2 along z (slices). It lives on the grid
+of the *fixed* image and says where in the *moving* image each pixel comes from:
+
+    fixed(x) = moving(x + u(x)) = warp(moving, u)(x).
+
+A positive component 1 so fetches tissue from further down: in the fixed image it lies higher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from perpcore._checks import check_displacement
+
+MAX_AMPLITUDE = 12 / 256
+"""Largest respiratory amplitude, as a share of the matrix size: 12 pixels at 256²."""
+
+SMALLEST_JACOBIAN = 0.1
+
+
+def warp(image: Tensor, displacement: Tensor) -> Tensor:
+    """image(x + u(x)) by linear interpolation; beyond the border the border's value.
+
+    Parameters
+    ----------
+    image : Tensor
+        Real or complex, (batch, *space) or (batch, channel, *space); space of 2 or 3 axes.
+    displacement : Tensor
+        Real (batch, n, *space) in pixels, n the number of space axes.
+
+    Returns
+    -------
+    Tensor
+        Of the image's shape and dtype.
+    """
+    check_displacement(displacement)
+    n, space = displacement.shape[1], displacement.shape[2:]
+    if image.shape[0] != len(displacement) or image.shape[-n:] != space:
+        raise ValueError(
+            f"image: expected (batch, [channel,] *space) like displacement "
+            f"{tuple(displacement.shape)}, got {tuple(image.shape)}"
+        )
+    if image.is_complex():
+        return torch.complex(warp(image.real, displacement), warp(image.imag, displacement))
+    grid = []
+    for axis in range(n):
+        size = space[-1 - axis]
+        steps = torch.arange(size, dtype=displacement.dtype, device=displacement.device)
+        position = steps.reshape([-1 if a == n - 1 - axis else 1 for a in range(n)])
+        # grid_sample's coordinates run from −1 at the first to 1 at the last pixel.
+        grid.append((position + displacement[:, axis]) * (2 / max(size - 1, 1)) - 1)
+    channels = image if image.ndim == n + 2 else image.unsqueeze(1)
+    sampled = functional.grid_sample(
+        channels.to(displacement.dtype), torch.stack(grid, -1),
+        mode="bilinear", padding_mode="border", align_corners=True,
+    )  # fmt: skip
+    return sampled.reshape(image.shape).to(image.dtype)
+
+
+def jacobian_determinant(displacement: Tensor) -> Tensor:
+    """det(1 + ∂u/∂x) by central differences, (batch, *space): ≤ 0 where the field folds."""
+    check_displacement(displacement)
+    n = displacement.shape[1]
+    rows = []
+    for component in range(n):
+        slopes = torch.gradient(displacement[:, component], dim=list(range(-1, -n - 1, -1)))
+        rows.append(torch.stack(slopes, -1))
+    matrix = torch.stack(rows, -2)
+    return torch.linalg.det(matrix + torch.eye(n, dtype=matrix.dtype, device=matrix.device))
+
+
+def inverse(displacement: Tensor, iterations: int = 30) -> Tensor:
+    """v with v(x) = −u(x + v(x)), by fixed-point iteration: warping by u, then v, undoes u."""
+    result = -displacement
+    for _ in range(iterations):
+        result = -warp(displacement, result)
+    return result
+
+
+def respiratory(
+    indices: Sequence[int],
+    size: int,
+    *,
+    seed: int = 0,
+    dims: int = 2,
+    sliding: bool = False,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """Respiratory-like fields number `indices` of the collection `seed`; (batch, dims, *space).
+
+    Mostly head–feet, largest at the diaphragm, fading towards the shoulders and the pelvis; the
+    spine and the body wall stay still. Amplitudes are uniform up to MAX_AMPLITUDE·size pixels, half
+    of the breaths in either direction; a smooth deformation of a tenth to a quarter of the
+    amplitude is added. Each field is shrunk until its Jacobian exceeds 0.1 everywhere: no folding.
+
+    Parameters
+    ----------
+    size : int
+        Pixels along each axis, at least 16.
+    dims : {2, 3}
+        Coronal plane, or the whole volume.
+    sliding : bool
+        A step of two pixels, instead of a smooth transition, along the chest wall.
+    """
+    if dims not in (2, 3):
+        raise ValueError(f"dims: expected 2 or 3, got {dims}")
+    if size < 16:
+        raise ValueError(f"size: expected at least 16 pixels, got {size}")
+    if len(indices) == 0 or min(indices) < 0:
+        raise ValueError(f"indices: expected non-negative numbers, at least one, got {indices}")
+    fields = [_respiratory_field(seed, int(i), size, dims, sliding) for i in indices]
+    return torch.from_numpy(np.stack(fields)).float().to(device)
+
+
+def _respiratory_field(seed: int, index: int, size: int, dims: int, sliding: bool) -> np.ndarray:
+    rng = np.random.default_rng([seed, index, dims])
+    axis = (np.arange(size) - size // 2) * (2 / size)
+    x, y = axis.reshape((1,) * (dims - 1) + (-1,)), axis.reshape((1,) * (dims - 2) + (-1, 1))
+    z = axis.reshape(-1, 1, 1) if dims == 3 else np.zeros(1)
+    amplitude = rng.uniform(-1, 1) * MAX_AMPLITUDE * size
+    diaphragm = rng.uniform(-0.15, 0.15)
+    above, below = rng.uniform(0.3, 0.45), rng.uniform(0.5, 0.8)
+    distance = y - diaphragm
+    along = np.exp(-((distance / np.where(distance < 0, above, below)) ** 2))
+    wall = rng.uniform(0.6, 0.75)
+    edge = 4 / size if sliding else 0.12
+    across = 1 / (1 + np.exp((np.sqrt(x**2 + z**2) - wall) / (edge / 4)))
+    spine = 1 - 0.9 * np.exp(-((x / 0.1) ** 2) - ((z - 0.4 * (dims == 3)) / 0.2) ** 2)
+    motion = along * across * spine
+    field = np.zeros((dims,) + (size,) * dims)
+    field[1] = amplitude * motion
+    extra = rng.uniform(0.1, 0.25) * amplitude
+    for component in range(dims):
+        wave = sum(
+            np.cos(kx * x + ky * y + kz * z + shift)
+            for kx, ky, kz, shift in rng.uniform([-4, -4, -4, 0], [4, 4, 4, 2 * np.pi], size=(4, 4))
+        )
+        field[component] += extra / 2 * wave * along * across
+    while (_numpy_jacobian(field) <= SMALLEST_JACOBIAN).any():
+        field *= 0.9
+    return field
+
+
+def _numpy_jacobian(field: np.ndarray) -> np.ndarray:
+    return jacobian_determinant(torch.from_numpy(field)[None]).numpy()
