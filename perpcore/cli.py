@@ -156,9 +156,7 @@ def train(
         device: "auto", "cpu", "cuda" or "mps".
         seed: First seed of the preset.
     """
-    runs = [
-        r for r in experiments.all_runs(preset, seed) if key in (r.key, experiments.run_label(r))
-    ]
+    runs = [r for r in experiments.all_runs(preset, seed) if key in (r.key, r.loss)]
     if not runs:
         raise ValueError(f"key: no run of preset {preset!r} has key or loss {key!r}")
     for run in runs:
@@ -179,13 +177,11 @@ def runs(preset: Preset = "quick", seed: int = 0) -> None:
         state = "done" if store.result_path(run).exists() else "missing"
         if state == "missing" and store.checkpoint_path(run).exists():
             state = "begun"
-        print(
-            f"{run.key}  {run.task:<12} {experiments.run_label(run):<12} seed {run.seed}  {state}"
-        )
+        print(f"{run.key}  {run.task}  {run.loss:<10} seed {run.seed}  {state}")
 
 
 def ship(preset: Preset = "quick", seed: int = 0) -> None:
-    """Copy a preset's results from the run store to data/results/ (half precision).
+    """Copy a preset's results to data/results/: metrics, curves, weights in half precision.
 
     Args:
         preset: Size of the experiments.
@@ -197,7 +193,7 @@ def ship(preset: Preset = "quick", seed: int = 0) -> None:
         result = store.load(run)
         if result is None:
             raise ValueError(f"{store.root}: no result of {run.loss} ({run.key}) to ship")
-        result.examples = {name: images[:1] for name, images in result.examples.items()}
+        result.examples = {}  # the weights make them again
         results.append(result)
     for old in folder.glob("*.h5"):
         old.unlink()

@@ -51,21 +51,6 @@ RECON_WEIGHTS = {"perp_l2": 10.0}
 that the network learns nothing (benchmarks/perp_l2_weight.py); 10 was the better of 10 and 30 on
 validation images."""
 
-MOTION_LOSSES = ("epe", "l2", "perp_l1", "perp_l2")
-
-MOTION_PRESETS: dict[str, MotionRun] = {
-    "smoke": MotionRun(
-        preset="smoke", size=32, width=8, depth=3, steps=12, batch=2, validate_every=6,
-        n_validation=2, n_test=4,
-    ),
-    "quick": MotionRun(preset="quick"),
-    "paper": MotionRun(
-        preset="paper", size=192, width=48, depth=5, steps=20000, batch=16, learning_rate=1e-3,
-        validate_every=500, n_validation=64, n_test=400,
-    ),
-}  # fmt: skip
-"""Registration runs, likewise."""
-
 
 class Task(NamedTuple):
     """What `make_task` returns."""
@@ -86,32 +71,9 @@ def recon_runs(preset: str = "quick", seed: int = 0) -> list[Run]:
     ]
 
 
-def motion_runs(preset: str = "quick", seed: int = 0) -> list[MotionRun]:
-    """The runs of notebooks 06 and 07: one per loss and seed, and ⊥+ℓ2 without warm-up.
-
-    The ⊥-losses spend the first 40 % of the same number of steps on the end-point error.
-    """
-    if preset not in MOTION_PRESETS:
-        raise ValueError(f"preset: expected one of {', '.join(MOTION_PRESETS)}, got {preset!r}")
-    base, runs = MOTION_PRESETS[preset], []
-    warmup = 2 * base.steps // 5
-    for s in range(seed, seed + SEEDS[preset]):
-        for loss in MOTION_LOSSES:
-            warm = warmup if loss.startswith("perp") else 0
-            runs.append(replace(base, loss=loss, warmup=warm, seed=s))
-        runs.append(replace(base, loss="perp_l2", warmup=0, seed=s))
-    return runs
-
-
-def run_label(run: Run) -> str:
-    """Name of a run within its comparison: its loss, or "cold_perp_l2"."""
-    cold = isinstance(run, MotionRun) and run.loss.startswith("perp") and run.warmup == 0
-    return f"cold_{run.loss}" if cold else run.loss
-
-
 def all_runs(preset: str = "quick", seed: int = 0) -> list[Run]:
     """Every training run behind the figures."""
-    return [*recon_runs(preset, seed), *motion_runs(preset, seed)]
+    return recon_runs(preset, seed)
 
 
 def build_loss(run: Run) -> nn.Module:
@@ -208,13 +170,13 @@ def obtain(
 def obtain_all(
     runs: Sequence[Run], *, device: str = "auto", retrain: bool = False
 ) -> dict[str, list[Result]]:
-    """Results by `run_label`, one per seed; prints where they came from."""
+    """Results by loss, one per seed; prints where they came from."""
     results: dict[str, list[Result]] = {}
     sources: dict[str, list[str]] = {}
     for run in runs:
         result, source = obtain(run, device=device, retrain=retrain)
-        results.setdefault(run_label(run), []).append(result)
-        sources.setdefault(source, []).append(run_label(run))
+        results.setdefault(run.loss, []).append(result)
+        sources.setdefault(source, []).append(run.loss)
     for source, losses in sources.items():
         print(f"{source}: {', '.join(losses)}")
     return results
@@ -232,13 +194,3 @@ def make_task(run: Run, device: torch.device | str = "cpu") -> Task:
 def zero_filled_result(run: Run) -> Evaluation:
     """Test metrics and calibration of the network's input, for comparison."""
     return evaluate_recon(nn.Identity(), PhantomRecon(run), "test", run.n_test)
-
-
-def zero_field_result(run: MotionRun) -> Evaluation:
-    """The same for registration: of the field that is zero everywhere."""
-
-    class ZeroField(nn.Module):
-        def forward(self, fixed: Tensor, moving: Tensor) -> Tensor:
-            return torch.zeros(len(fixed), 2, *fixed.shape[1:], device=fixed.device)
-
-    return evaluate_motion(ZeroField(), PhantomMotion(run), "test", run.n_test)

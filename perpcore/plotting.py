@@ -75,24 +75,6 @@ FIGURES: dict[str, Entry] = {
         "tests against ℓ2",
         "05_reconstruction_results",
     ),
-    "fig09_reg_examples": Entry(
-        "A generated pair: true and predicted displacement fields as arrows and as colour, their "
-        "error and what remains of the image difference, per loss",
-        "07_registration_results",
-    ),
-    "fig10_reg_metrics": Entry(
-        "Distribution of each registration metric over the test pairs, per loss",
-        "07_registration_results",
-    ),
-    "fig11_reg_calibration": Entry(
-        "Predicted against true length of the motion and its relative bias, per loss",
-        "07_registration_results",
-    ),
-    "tab03_registration": Entry(
-        "Mean and 95 % confidence interval of each registration metric, per loss, with paired "
-        "tests against the end-point error",
-        "07_registration_results",
-    ),
 }
 
 LABELS = {
@@ -104,8 +86,6 @@ LABELS = {
     "perp_l1": "⊥+ℓ1",
     "perp_l2": "⊥+ℓ2",
     "perp_ssim": "⊥+SSIM",
-    "epe": "EPE",
-    "cold_perp_l2": "⊥+ℓ2, cold",
 }
 """How losses are written in figures and tables."""
 
@@ -118,8 +98,6 @@ COLORS = {
     "perp_l1": "#56B4E9",
     "perp_l2": "#0072B2",
     "perp_ssim": "#009E73",
-    "epe": "#E69F00",
-    "cold_perp_l2": "#7f7f7f",
 }
 LINES = {
     "l1": "--",
@@ -128,8 +106,6 @@ LINES = {
     "perp_l1": "--",
     "perp_l2": "-",
     "perp_ssim": "-.",
-    "epe": "--",
-    "cold_perp_l2": ":",
 }
 PHASE_CMAP = "twilight"
 WIDTH = 7.0
@@ -182,34 +158,6 @@ def show_error(ax: Axes, error: np.ndarray, limit: float) -> AxesImage:
     """Signed error from −limit (blue) to +limit (red); NaN in grey."""
     _frameless(ax)
     return ax.imshow(error, cmap="RdBu_r", vmin=-limit, vmax=limit)
-
-
-def show_arrows(ax: Axes, field: Tensor, every: int) -> None:
-    """A displacement field (2, row, column) as arrows, twice as long, one per `every` pixels."""
-    u = to_numpy(field)[:, every // 2 :: every, every // 2 :: every]
-    y, x = np.mgrid[every // 2 : field.shape[1] : every, every // 2 : field.shape[2] : every]
-    ax.quiver(
-        x, y, u[0], u[1], color=COLORS["l1"], angles="xy", scale_units="xy", scale=0.5, width=0.008
-    )
-
-
-def field_colors(field: Tensor | np.ndarray, largest: float) -> np.ndarray:
-    """A displacement field (2, row, column) as RGB: hue for direction, saturation for length."""
-    u = to_numpy(field)
-    length = np.clip(np.hypot(*u) / largest, 0, 1)
-    cyclic = matplotlib.colormaps["hsv"](np.arctan2(u[1], u[0]) / (2 * np.pi) % 1)[..., :3]
-    return 1 - length[..., None] * (1 - cyclic)
-
-
-def draw_wheel(ax: Axes, largest: float) -> None:
-    """The legend of `field_colors`: the colour of each vector up to `largest` pixels."""
-    ax.clear()
-    y, x = np.mgrid[-1:1:101j, -1:1:101j]
-    colors = field_colors(np.stack([x, y]), 1)
-    ax.imshow(np.where((np.hypot(x, y) <= 1)[..., None], colors, 1))
-    ax.set_aspect("equal")
-    ax.axis("off")
-    ax.set_title(f"{largest:.1f} px", fontsize=6)
 
 
 def _frameless(ax: Axes) -> None:

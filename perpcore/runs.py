@@ -93,9 +93,8 @@ class MotionRun(Run):
     data: str = "coronal"
     accelerations: tuple[int, ...] = (4,)
     noise: float = 0.02
-    width: int = 24
     depth: int = 4
-    steps: int = 800
+    steps: int = 1400
     warmup: int = 0
     inputs: str = "magnitude"
     sliding: bool = False

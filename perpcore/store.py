@@ -140,6 +140,7 @@ def encode_result(result: Result, *, half_weights: bool = False) -> bytes:
             file.create_group(name, track_order=True)  # columns in the order of the table
             for column, values in getattr(result, name).items():
                 file.create_dataset(f"{name}/{column}", data=values.to_numpy(), **options)
+        file.create_group("examples")
         for name, image in result.examples.items():
             parts = np.stack([image.real, image.imag], -1).astype(np.float16)
             file.create_dataset(f"examples/{name}", data=parts, **options)

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from perpcore.datasets import PhantomMotion, PhantomRecon, scale_to_input
-from perpcore.experiments import MOTION_PRESETS, PRESETS
+from perpcore.experiments import PRESETS
 from perpcore.kspace import fft2c
 from perpcore.motion import warp
+from perpcore.runs import MotionRun
 
 RUN = PRESETS["smoke"]
 
@@ -61,7 +62,7 @@ def test_wrong_input_is_named() -> None:
         scale_to_input(zeros, zeros)
 
 
-MOTION = MOTION_PRESETS["smoke"]
+MOTION = MotionRun(size=32, batch=2)
 
 
 def test_pairs_show_the_field_they_come_with() -> None:

@@ -11,7 +11,7 @@ from perpcore.kspace import ifft2c
 from perpcore.phantoms import KINDS, generate, phase_statistics
 
 MEASURED_RANGES = {"circular_sd": (1.0, 2.7), "gradient": (0.03, 0.16)}
-RESIDUAL_RANGES = {"brain": (0.10, 0.15), "torso": (0.18, 0.41)}
+RESIDUAL_RANGES = {"brain": (0.10, 0.15), "torso": (0.18, 0.41), "coronal": (0.18, 0.41)}
 
 
 def test_an_image_does_not_depend_on_its_batch() -> None:

@@ -55,6 +55,9 @@ def test_shipped_weights_are_half_precision_and_good_enough(result: Result, tmp_
     assert len(half) < 0.8 * len(full)
     path = tmp_path / "half.h5"
     path.write_bytes(half)
+    assert read_result(path, RUN).examples.keys() == result.examples.keys()
+    path.write_bytes(encode_result(replace(result, examples={}), half_weights=True))
+    assert read_result(path, RUN).examples == {}
     images = torch.randn(1, 32, 32, dtype=torch.complex64)
     with torch.no_grad():
         a, b = (build_model(RUN, r.weights)(images) for r in (result, read_result(path, RUN)))

@@ -87,8 +87,11 @@ def read_image(path: Path | str) -> Tensor:
         except ImportError:
             raise ValueError(f"{path}: NIfTI files need nibabel: pip install nibabel") from None
         try:
-            pixels = np.squeeze(np.asarray(nibabel.load(path).dataobj))
-        except (nibabel.filebasedimages.ImageFileError, OSError, EOFError, ValueError) as error:
+            pixels = np.squeeze(np.asarray(nibabel.Nifti1Image.from_filename(path).dataobj))
+        except (
+            nibabel.filebasedimages.ImageFileError, nibabel.wrapstruct.WrapStructError,
+            OSError, EOFError, ValueError,
+        ) as error:  # fmt: skip
             raise ValueError(f"{path}: cannot be read as NIfTI: {error}") from None
         if pixels.ndim != 2:
             raise ValueError(f"{path}: expected one slice (row, column), got {pixels.shape}")
