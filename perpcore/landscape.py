@@ -89,8 +89,7 @@ def gradient_flow(
 ) -> np.ndarray:
     """Paths of gradient descent from complex starts towards Y = 1; (steps + 1, len(start)).
 
-    Steps have length `step`·min(‖gradient‖, 1)/‖gradient‖·‖gradient‖, that is, gradients longer
-    than 1 are cut to 1, as in training.
+    Each step is `step` times the gradient; gradients longer than 1 are cut to 1, as in training.
     """
     path = [np.asarray(start, dtype=np.complex128)]
     for _ in range(steps):

@@ -51,6 +51,9 @@ class Run:
                 raise ValueError(
                     f"{name}: expected {', '.join(known)}, got {getattr(self, name)!r}"
                 )
+        known_data = "coronal" if self.task == "registration" else "phantom"
+        if self.data != known_data:
+            raise ValueError(f"data: expected {known_data!r} for {self.task}, got {self.data!r}")
         for name in ("steps", "batch", "validate_every", "n_validation", "n_test", "width"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")

@@ -13,12 +13,12 @@ from perpcore.runs import MotionRun, Run
 def test_every_field_changes_the_key() -> None:
     run = Run()
     changed = {
-        "loss": "l1", "weight": 2.0, "data": "other", "size": 64, "sampling": "random",
+        "loss": "l1", "weight": 2.0, "size": 64, "sampling": "random",
         "accelerations": (4,), "noise": 0.1, "width": 8, "depth": 2, "steps": 10, "batch": 2,
         "learning_rate": 1.0, "validate_every": 7, "n_validation": 3, "n_test": 5, "seed": 9,
         "preset": "smoke",
     }  # fmt: skip
-    assert set(changed) == {f.name for f in fields(Run)} - {"task"}
+    assert set(changed) == {f.name for f in fields(Run)} - {"task", "data"}
     keys = {replace(run, **{name: value}).key for name, value in changed.items()} | {run.key}
     assert len(keys) == len(changed) + 1
 
@@ -39,7 +39,14 @@ def test_a_comparison_differs_in_the_loss_only() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("task", "cook"), ("loss", "l7"), ("sampling", "spiral"), ("steps", 0), ("learning_rate", 0)],
+    [
+        ("task", "cook"),
+        ("data", "other"),
+        ("loss", "l7"),
+        ("sampling", "spiral"),
+        ("steps", 0),
+        ("learning_rate", 0),
+    ],
 )
 def test_impossible_values_are_named(name: str, value: object) -> None:
     with pytest.raises(ValueError, match=name):
