@@ -210,7 +210,9 @@ def info() -> None:
     print(f"device: {pick_device()}, {os.cpu_count()} CPU cores")
     store = Store()
     size = sum(f.stat().st_size for f in store.root.rglob("*") if f.is_file())
-    print(f"run store: {store.root}, {len(list(store.runs()))} results, {size / 1e6:.1f} MB")
+    inside = store.root.is_relative_to(project_root())
+    where = store.root.relative_to(project_root()) if inside else store.root
+    print(f"run store: {where}, {len(list(store.runs()))} results, {size / 1e6:.1f} MB")
     for preset in experiments.PRESETS:
         wanted = experiments.all_runs(preset)
         have = sum(store.result_path(run).exists() for run in wanted)
