@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -54,7 +56,7 @@ def check_fields(pred: Tensor, target: Tensor, dim: int | None) -> None:
 
 
 def check_displacement(displacement: Tensor, name: str = "displacement") -> None:
-    """Raise TypeError or ValueError unless it is a finite real (batch, n, *space) field."""
+    """Raise TypeError or ValueError unless it is a real (batch, n, *space) field."""
     if not isinstance(displacement, Tensor) or not displacement.is_floating_point():
         kind = getattr(displacement, "dtype", type(displacement).__name__)
         raise TypeError(f"{name}: expected a real floating-point tensor, got {kind}")
@@ -64,3 +66,11 @@ def check_displacement(displacement: Tensor, name: str = "displacement") -> None
             f"{name}: expected (batch, 2, row, column) or (batch, 3, slice, row, column), "
             f"got {tuple(displacement.shape)}"
         )
+
+
+def check_collection(indices: Sequence[int], size: int) -> None:
+    """What every generated collection asks of its arguments."""
+    if size < 16:
+        raise ValueError(f"size: expected at least 16 pixels, got {size}")
+    if len(indices) == 0 or min(indices) < 0:
+        raise ValueError(f"indices: expected non-negative numbers, at least one, got {indices}")

@@ -19,7 +19,7 @@ import tyro
 import perpcore
 from perpcore import experiments
 from perpcore.runs import Run
-from perpcore.store import DamagedResultError, Store, encode_result, project_root, shipped_folder
+from perpcore.store import DamagedResultError, Store, encode_result, project_root, shipped_path
 from perpcore.training import NonFiniteLossError, pick_device, write_atomically
 
 
@@ -84,10 +84,8 @@ def _train_missing(
     missing = []
     for run in runs:
         if retrain:
-            store.result_path(run).unlink(missing_ok=True)
-            store.clear_checkpoints(run)
-        shipped = from_shipped and (shipped_folder(run.preset) / f"{run.key}.h5").exists()
-        if not shipped and store.load(run) is None:
+            store.discard(run)
+        if not (from_shipped and shipped_path(run).exists()) and store.load(run) is None:
             missing.append(run)
     if not missing:
         return
@@ -187,7 +185,6 @@ def ship(preset: Preset = "quick", seed: int = 0) -> None:
         preset: Size of the experiments.
         seed: First seed.
     """
-    folder = shipped_folder(preset)
     store, results = Store(), []
     for run in experiments.all_runs(preset, seed):
         result = store.load(run)
@@ -195,11 +192,11 @@ def ship(preset: Preset = "quick", seed: int = 0) -> None:
             raise ValueError(f"{store.root}: no result of {run.loss} ({run.key}) to ship")
         result.examples = {}  # the weights make them again
         results.append(result)
-    for old in folder.glob("*.h5"):
+    for old in shipped_path(results[0].run).parent.glob("*.h5"):
         old.unlink()
     for result in results:
         content = encode_result(result, half_weights=True)
-        write_atomically(folder / f"{result.run.key}.h5", content)
+        write_atomically(shipped_path(result.run), content)
         print(f"{result.run.loss:<10} {len(content) / 1e3:.0f} kB")
 
 
@@ -216,7 +213,7 @@ def info() -> None:
     for preset in experiments.PRESETS:
         wanted = experiments.all_runs(preset)
         have = sum(store.result_path(run).exists() for run in wanted)
-        shipped = sum((shipped_folder(preset) / f"{run.key}.h5").exists() for run in wanted)
+        shipped = sum(shipped_path(run).exists() for run in wanted)
         print(f"  {preset}: {have} of {len(wanted)} runs in the store, {shipped} shipped")
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from perpcore.datasets import PhantomMotion, PhantomRecon
-from perpcore.metrics import evaluate, evaluate_fields
+from perpcore.metrics import evaluate, evaluate_fields, image_norm
 from perpcore.motion import jacobian_determinant, warp
 
 N_EXAMPLES = 2
@@ -55,7 +55,7 @@ def evaluate_motion(model: nn.Module, data: PhantomMotion, split: str, count: in
         metrics["folded_area"] = 100 * folded.sum((-2, -1)) / body.sum((-2, -1))
         error = (warp(batch.moving_full.abs(), pred) - batch.fixed_full.abs()) * body
         reference = batch.fixed_full.abs() * body
-        metrics["warp_nrmse"] = _norm(error) / _norm(reference)
+        metrics["warp_nrmse"] = image_norm(error) / image_norm(reference)
         true, found = (torch.linalg.vector_norm(f, dim=1)[body] for f in (batch.target, pred))
         sums = _sums(true / data.largest, true, found, MOTION_BINS)
         return metrics, pred, sums
@@ -102,7 +102,3 @@ def _calibration_table(sums: np.ndarray, rate: int) -> pd.DataFrame:
     return pd.DataFrame(
         {"acceleration": rate, "target": true / filled, "pred": found / filled, "count": count}
     )
-
-
-def _norm(x: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(x, dim=(-2, -1))

@@ -23,7 +23,7 @@ from perpcore.store import (
     Store,
     provenance,
     read_result,
-    shipped_folder,
+    shipped_path,
 )
 from perpcore.training import fit, peak_memory, pick_device
 
@@ -152,13 +152,12 @@ def obtain(
     """
     store = Store()
     if retrain:
-        store.result_path(run).unlink(missing_ok=True)
-        store.clear_checkpoints(run)
+        store.discard(run)
     else:
         stored = store.load(run)
         if stored is not None:
             return stored, "run store"
-        path = shipped_folder(run.preset) / f"{run.key}.h5"
+        path = shipped_path(run)
         if os.environ.get("PERPCORE_FROM_SHIPPED", "1") != "0" and path.exists():
             try:
                 return read_result(path, run), "shipped results"

@@ -32,12 +32,12 @@ def psnr(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
 
 def nrmse(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
     """‖|Ŷ| − |Y|‖ / ‖Y‖, over the whole image."""
-    return _norm(pred.abs() - target.abs()) / _norm(target)
+    return image_norm(pred.abs() - target.abs()) / image_norm(target)
 
 
 def complex_nrmse(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
     """‖Ŷ − Y‖ / ‖Y‖ of the complex images."""
-    return _norm(pred - target) / _norm(target)
+    return image_norm(pred - target) / image_norm(target)
 
 
 def phase_error(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -95,7 +95,8 @@ def evaluate(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> dict[s
     return {name: metric.function(pred, target, mask) for name, metric in METRICS.items()}
 
 
-def _norm(x: Tensor) -> Tensor:
+def image_norm(x: Tensor) -> Tensor:
+    """Euclidean norm over rows and columns."""
     return torch.linalg.vector_norm(x, dim=PIXELS)
 
 

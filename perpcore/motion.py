@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from perpcore._checks import check_displacement
+from perpcore._checks import check_collection, check_displacement
 
 MAX_AMPLITUDE = 12 / 256
 """Largest respiratory amplitude, as a share of the matrix size: 12 pixels at 256²."""
@@ -114,10 +114,7 @@ def respiratory(
     """
     if dims not in (2, 3):
         raise ValueError(f"dims: expected 2 or 3, got {dims}")
-    if size < 16:
-        raise ValueError(f"size: expected at least 16 pixels, got {size}")
-    if len(indices) == 0 or min(indices) < 0:
-        raise ValueError(f"indices: expected non-negative numbers, at least one, got {indices}")
+    check_collection(indices, size)
     fields = [_respiratory_field(seed, int(i), size, dims, sliding) for i in indices]
     return torch.from_numpy(np.stack(fields)).float().to(device)
 

@@ -15,6 +15,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from perpcore._checks import check_collection
 from perpcore.motion import warp
 
 KINDS = ("brain", "torso", "coronal")
@@ -71,10 +72,7 @@ def generate(
     """
     if kind is not None and kind not in KINDS:
         raise ValueError(f"kind: expected one of {', '.join(KINDS)} or None, got {kind!r}")
-    if size < 16:
-        raise ValueError(f"size: expected at least 16 pixels, got {size}")
-    if len(indices) == 0 or min(indices) < 0:
-        raise ValueError(f"indices: expected non-negative numbers, at least one, got {indices}")
+    check_collection(indices, size)
     drawn = [_draw(seed, int(index), kind) for index in indices]
     fields = [torch.from_numpy(np.stack(f)).float().to(device) for f in zip(*drawn, strict=True)]
     return _render(_Anatomy(*fields), size, displacement)  # type: ignore[arg-type]

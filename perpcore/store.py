@@ -67,9 +67,9 @@ def runs_folder() -> Path:
     return Path(os.environ.get("PERPCORE_RUNS") or project_root() / "data" / "runs")
 
 
-def shipped_folder(preset: str) -> Path:
-    """Results that come with the project: data/results/<preset>."""
-    return project_root() / "data" / "results" / preset
+def shipped_path(run: Run) -> Path:
+    """File of a result that comes with the project, there or not: data/results/<preset>/."""
+    return project_root() / "data" / "results" / run.preset / f"{run.key}.h5"
 
 
 class Store:
@@ -97,6 +97,11 @@ class Store:
         write_atomically(path, encode_result(result))
         self.clear_checkpoints(result.run)
         return path
+
+    def discard(self, run: Run) -> None:
+        """Forget the run, so that it is trained from its first step."""
+        self.result_path(run).unlink(missing_ok=True)
+        self.clear_checkpoints(run)
 
     def clear_checkpoints(self, run: Run) -> None:
         """Remove what training would continue from."""

@@ -42,7 +42,7 @@ def test_train_lists_and_trains(one_short_run, capsys: pytest.CaptureFixture[str
 
 
 def test_ship_copies_results(one_short_run, tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr(cli, "shipped_folder", lambda preset: tmp_path / "shipped")
+    monkeypatch.setattr(cli, "shipped_path", lambda run: tmp_path / "shipped" / f"{run.key}.h5")
     with pytest.raises(ValueError, match="no result of l2"):
         cli.ship("smoke")
     cli.train("l2", "smoke", "cpu")

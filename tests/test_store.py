@@ -123,7 +123,7 @@ def _datasets(item):
 def test_order_of_the_sources(result: Result, isolated_store: Path, monkeypatch, capsys) -> None:
     shipped = isolated_store / "shipped"
     shipped.mkdir()
-    monkeypatch.setattr(experiments, "shipped_folder", lambda preset: shipped)
+    monkeypatch.setattr(experiments, "shipped_path", lambda run: shipped / f"{run.key}.h5")
     (shipped / f"{RUN.key}.h5").write_bytes(encode_result(result, half_weights=True))
     monkeypatch.setenv("PERPCORE_FROM_SHIPPED", "1")
     assert obtain(RUN)[1] == "shipped results"

@@ -61,6 +61,7 @@ def _read_array(path: Path, complex_only: bool) -> np.ndarray:
             shapes = {name: f"{a.dtype} {a.shape}" for name, a in arrays.items()}
             wanted = "complex array" if complex_only else "array"
             raise ValueError(f"expected one {wanted} (row, column), got {shapes}")
+    # NotImplementedError is scipy's refusal of MAT files of version 7.3.
     except (ValueError, OSError, EOFError, TypeError, NotImplementedError) as error:
         raise ValueError(f"{path}: cannot be read: {error}") from None
     return found[0]
@@ -100,7 +101,7 @@ def read_image(path: Path | str) -> Tensor:
 
 
 def read_image_pair(fixed: Path | str, moving: Path | str, size: int) -> tuple[Tensor, Tensor]:
-    """Two images to register, cropped or padded in k-space to (size, size), maximum magnitude 1.
+    """Two images to register, cropped in k-space to (size, size), maximum magnitude 1.
 
     Raises ValueError naming both files where their shapes differ or one is zero everywhere.
     """
