@@ -62,7 +62,7 @@ def test_killed_runs_continue_to_the_same_result(tmp_path: Path) -> None:
     script = tmp_path / "job.py"
     script.write_text(
         textwrap.dedent(f"""
-        import sys
+        import os, sys
         sys.path.insert(0, {str(Path(__file__).parent)!r})
         import torch
         from pathlib import Path
@@ -70,7 +70,8 @@ def test_killed_runs_continue_to_the_same_result(tmp_path: Path) -> None:
         torch.set_num_threads({torch.get_num_threads()})
         print("ready", flush=True)
         model, history = run_fit(Path(sys.argv[1]))
-        torch.save([model.state_dict(), history], sys.argv[2])
+        torch.save([model.state_dict(), history], sys.argv[2] + ".part")
+        os.replace(sys.argv[2] + ".part", sys.argv[2])  # a kill may come while it is written
     """)
     )
     checkpoint, out = tmp_path / "c" / "checkpoint.pt", tmp_path / "out.pt"
