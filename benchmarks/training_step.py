@@ -12,7 +12,8 @@ import time
 import torch
 
 from perpcore.datasets import PhantomRecon
-from perpcore.experiments import build_loss, build_model, recon_runs
+from perpcore.experiments import build_loss, build_model
+from perpcore.grid import recon_runs
 
 
 def main() -> None:

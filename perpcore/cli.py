@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import json
 import os
 import platform
 import sys
 import time
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Literal
 
@@ -17,10 +16,12 @@ import torch
 import tyro
 
 import perpcore
-from perpcore import experiments
-from perpcore.runs import Run
+from perpcore import experiments, grid, pool
+from perpcore.claims import markdown
 from perpcore.store import DamagedResultError, Store, encode_result, project_root, shipped_path
 from perpcore.training import NonFiniteLossError, pick_device, write_atomically
+
+CLAIMS_MARKERS = ("<!-- claims: perpcore claims --update-readme -->", "<!-- end of claims -->")
 
 
 class NotebookError(RuntimeError):
@@ -61,8 +62,15 @@ def figures(
             f"only: no notebook in {project_root() / 'notebooks'} starts with {only!r}"
         )
     began = time.perf_counter()
-    if not only or any(path.name >= "04" for path in notebooks):
-        _train_missing(experiments.all_runs(preset, seed), device, retrain, from_shipped, workers)
+    wanted = [
+        run for path in notebooks if path.name[:2] in grid.NOTEBOOK_RUNS
+        for run in grid.NOTEBOOK_RUNS[path.name[:2]](preset, seed)
+    ]  # fmt: skip
+    wanted = [run for run in dict.fromkeys(wanted) if not (from_shipped and pool.is_shipped(run))]
+    if retrain:
+        for run in wanted:
+            Store().discard(run)
+    pool.train_all(wanted, device, workers)
     os.environ["PERPCORE_FROM_SHIPPED"] = "1" if from_shipped else "0"
     # A bar in a saved notebook is a heap of carriage returns.
     os.environ["TQDM_DISABLE"] = "1"
@@ -75,43 +83,6 @@ def figures(
     from perpcore import plotting
 
     print(f"{plotting.write_index()}  ({(time.perf_counter() - began) / 60:.1f} min in all)")
-
-
-def _train_missing(
-    runs: list[Run], device: str, retrain: bool, from_shipped: bool, workers: int
-) -> None:
-    store = Store()
-    missing = []
-    for run in runs:
-        if retrain:
-            store.discard(run)
-        if not (from_shipped and shipped_path(run).exists()) and store.load(run) is None:
-            missing.append(run)
-    if not missing:
-        return
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    on_cpu = pick_device(device).type == "cpu"
-    count = min(workers or (min(cores or 1, 8) if on_cpu else 1), len(missing))
-    threads = max((cores or 1) // count, 1)
-    print(f"training {len(missing)} of {len(runs)} runs, {count} at a time", flush=True)
-    began = time.perf_counter()
-    # Spawned, not forked: neither CUDA nor torch's threads survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context) as pool:
-        jobs = {pool.submit(_train_one, run, device, threads): run for run in missing}
-        for done, job in enumerate(as_completed(jobs), 1):
-            job.result()
-            minutes = (time.perf_counter() - began) / 60
-            print(
-                f"{done}/{len(missing)} {jobs[job].loss} (seed {jobs[job].seed}) "
-                f"after {minutes:.1f} min, about {minutes / done * (len(missing) - done):.1f} left",
-                flush=True,
-            )
-
-
-def _train_one(run: Run, device: str, threads: int) -> None:
-    torch.set_num_threads(threads)
-    experiments.train(run, device=device, progress=sys.stdout.isatty())
 
 
 def _execute(path: Path, parameters: dict[str, object], in_place: bool) -> None:
@@ -149,14 +120,14 @@ def train(
     """Train one run; continues where it was interrupted, returns at once where it is done.
 
     Args:
-        key: Key of the run, or the name of its loss (see `perpcore runs`).
+        key: Key of the run, or its name (see `perpcore runs`).
         preset: Preset that the run belongs to.
         device: "auto", "cpu", "cuda" or "mps".
         seed: First seed of the preset.
     """
-    runs = [r for r in experiments.all_runs(preset, seed) if key in (r.key, r.loss)]
+    runs = [r for r in grid.all_runs(preset, seed) if key in (r.key, r.label)]
     if not runs:
-        raise ValueError(f"key: no run of preset {preset!r} has key or loss {key!r}")
+        raise ValueError(f"key: no run of preset {preset!r} has key or name {key!r}")
     for run in runs:
         result = experiments.train(run, device=device)
         print(result.metrics.groupby("acceleration").mean().drop(columns="image").round(4))
@@ -171,25 +142,26 @@ def runs(preset: Preset = "quick", seed: int = 0) -> None:
         seed: First seed.
     """
     store = Store()
-    for run in experiments.all_runs(preset, seed):
+    for run in grid.all_runs(preset, seed):
         state = "done" if store.result_path(run).exists() else "missing"
         if state == "missing" and store.checkpoint_path(run).exists():
             state = "begun"
-        print(f"{run.key}  {run.task}  {run.loss:<10} seed {run.seed}  {state}")
+        print(f"{run.key}  {run.task:<12}  {run.label:<18} seed {run.seed}  {state}")
 
 
 def ship(preset: Preset = "quick", seed: int = 0) -> None:
-    """Copy a preset's results to data/results/: metrics, curves, weights in half precision.
+    """Copy a preset's results to data/results/: metrics, curves, weights in half precision; of the
+    trials and ablations only means and intervals.
 
     Args:
         preset: Size of the experiments.
         seed: First seed.
     """
     store, results = Store(), []
-    for run in experiments.all_runs(preset, seed):
+    for run in [*grid.recon_runs(preset, seed), *grid.motion_runs(preset, seed)]:
         result = store.load(run)
         if result is None:
-            raise ValueError(f"{store.root}: no result of {run.loss} ({run.key}) to ship")
+            raise ValueError(f"{store.root}: no result of {run.label} ({run.key}) to ship")
         result.examples = {}  # the weights make them again
         results.append(result)
     for old in shipped_path(results[0].run).parent.glob("*.h5"):
@@ -197,7 +169,33 @@ def ship(preset: Preset = "quick", seed: int = 0) -> None:
     for result in results:
         content = encode_result(result, half_weights=True)
         write_atomically(shipped_path(result.run), content)
-        print(f"{result.run.loss:<10} {len(content) / 1e3:.0f} kB")
+        print(f"{result.run.task:<12}  {result.run.label:<18} {len(content) / 1e3:.0f} kB")
+    size = pool.ship_summaries(grid.trial_runs(preset, seed))
+    print(f"summaries of trials and ablations: {size / 1e3:.0f} kB")
+
+
+def claims(update_readme: bool = False) -> None:
+    """Print the claims of the article and their verdicts, from the figures folder.
+
+    Args:
+        update_readme: Also write the table between its markers in README.md.
+    """
+    from perpcore.plotting import figures_folder
+
+    path = figures_folder() / "tab05_claims.json"
+    if not path.exists():
+        raise ValueError(f"{path}: not there; `perpcore figures` makes it")
+    judged = json.loads(path.read_text())["numbers"]
+    print(f"preset {judged['preset']}")
+    for claim in judged["claims"]:
+        print(f"{claim['claim']:<13} {claim['verdict']:<16} {claim['text']}")
+    if update_readme:
+        readme = project_root() / "README.md"
+        before, rest = readme.read_text().split(CLAIMS_MARKERS[0])
+        after = rest.split(CLAIMS_MARKERS[1])[1]
+        table = markdown(judged, "figures/")
+        text = f"{before}{CLAIMS_MARKERS[0]}\n{table}\n{CLAIMS_MARKERS[1]}{after}"
+        write_atomically(readme, text.encode())
 
 
 def info() -> None:
@@ -210,10 +208,10 @@ def info() -> None:
     inside = store.root.is_relative_to(project_root())
     where = store.root.relative_to(project_root()) if inside else store.root
     print(f"run store: {where}, {len(list(store.runs()))} results, {size / 1e6:.1f} MB")
-    for preset in experiments.PRESETS:
-        wanted = experiments.all_runs(preset)
+    for preset in grid.PRESETS:
+        wanted = grid.all_runs(preset)
         have = sum(store.result_path(run).exists() for run in wanted)
-        shipped = sum(shipped_path(run).exists() for run in wanted)
+        shipped = sum(pool.is_shipped(run) for run in wanted)
         print(f"  {preset}: {have} of {len(wanted)} runs in the store, {shipped} shipped")
 
 
@@ -224,6 +222,7 @@ def main() -> None:
         "train": train,
         "runs": runs,
         "ship": ship,
+        "claims": claims,
         "info": info,
     }
     try:

@@ -46,9 +46,18 @@ class PhantomRecon:
     def batch(self, split: str, indices: range, acceleration: int | None = None) -> ReconBatch:
         """Images `indices` of a split; by default each with one of the run's accelerations."""
         seed = _seed(self.run, split)
-        images, body = phantoms.generate(indices, self.run.size, seed=seed, device=self.device)
-        zero_filled = _undersample(images, self.run, [seed], indices, acceleration)
-        return ReconBatch(*scale_to_input(zero_filled, images), body)
+        run = self.run
+        images, body = phantoms.generate(indices, run.size, seed=seed, device=self.device)
+        if run.rough_phase:
+            phase = _noise(run, [seed, 41], indices, run.rough_phase).real.to(self.device)
+            images = images * torch.polar(torch.ones_like(phase), phase)
+        zero_filled = _undersample(images, run, [seed], indices, acceleration)
+        zero_filled, target = scale_to_input(zero_filled, images)
+        if run.inputs == "magnitude":
+            zero_filled = zero_filled.abs().to(images.dtype)
+        if run.target_noise and split == "train":
+            target = target + _noise(run, [seed, 43], indices, run.target_noise).to(self.device)
+        return ReconBatch(zero_filled, target, body)
 
 
 def scale_to_input(zero_filled: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -120,6 +129,16 @@ def _seed(run: Run, split: str) -> int:
     if split not in SPLITS:
         raise ValueError(f"split: expected one of {', '.join(SPLITS)}, got {split!r}")
     return {"validation": 1, "test": 2}.get(split, 1000 + run.seed)
+
+
+def _noise(run: Run, seed: list[int], indices: range, sd: float) -> Tensor:
+    """Complex Gaussian noise on the pixels, each image's by its own (seed, index)."""
+    shape, drawn = (run.size, run.size), []
+    for index in indices:
+        rng = np.random.default_rng([*seed, index])
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        drawn.append(complex_noise(shape, sd, generator, "cpu"))
+    return torch.stack(drawn)
 
 
 def _undersample(

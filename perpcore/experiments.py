@@ -1,11 +1,10 @@
-"""Presets, the grid of runs behind the notebooks, and how a run gets its result."""
+"""How a run gets its result."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -27,30 +26,6 @@ from perpcore.store import (
 )
 from perpcore.training import fit, peak_memory, pick_device
 
-PRESETS: dict[str, Run] = {
-    # tests: does everything run?
-    "smoke": Run(
-        preset="smoke", size=32, width=8, steps=30, batch=2, validate_every=10, n_validation=2,
-        n_test=4,
-    ),
-    # default: a laptop
-    "quick": Run(preset="quick"),
-    # one GPU
-    "paper": Run(
-        preset="paper", size=192, width=32, depth=4, steps=20000, batch=16, learning_rate=1e-3,
-        validate_every=500, n_validation=64, n_test=400,
-    ),
-}  # fmt: skip
-"""Reconstruction runs as they are before loss, weight and seed are filled in."""
-
-SEEDS = {"smoke": 1, "quick": 1, "paper": 5}
-
-RECON_LOSSES = ("l1", "l2", "ssim", "perp_l1", "perp_l2", "perp_ssim")
-RECON_WEIGHTS = {"perp_l2": 10.0}
-"""w where it is not 1. With w = 1 the magnitude term of ⊥+ℓ2 is so weak, on images of maximum 1,
-that the network learns nothing (benchmarks/perp_l2_weight.py); 10 was the better of 10 and 30 on
-validation images."""
-
 
 class Task(NamedTuple):
     """What `make_task` returns."""
@@ -60,28 +35,26 @@ class Task(NamedTuple):
     main_metric: str
 
 
-def recon_runs(preset: str = "quick", seed: int = 0) -> list[Run]:
-    """The runs of notebooks 04 and 05: one per loss and seed, same everything else."""
-    if preset not in PRESETS:
-        raise ValueError(f"preset: expected one of {', '.join(PRESETS)}, got {preset!r}")
-    return [
-        replace(PRESETS[preset], loss=loss, weight=RECON_WEIGHTS.get(loss, 1.0), seed=s)
-        for s in range(seed, seed + SEEDS[preset])
-        for loss in RECON_LOSSES
-    ]
-
-
-def all_runs(preset: str = "quick", seed: int = 0) -> list[Run]:
-    """Every training run behind the figures."""
-    return recon_runs(preset, seed)
-
-
 def build_loss(run: Run) -> nn.Module:
     """The run's loss, on complex images or on fields; w applies to ⊥+ℓ1 and ⊥+ℓ2."""
     options: dict[str, Any] = {"dim": 1} if isinstance(run, MotionRun) else {}
+    options.update(run.loss_options)
     if run.loss in ("perp_l1", "perp_l2"):
         options["weight"] = run.weight
-    return LOSSES[run.loss](**options)
+    loss = LOSSES[run.loss](**options)
+    return loss if run.loss_scale == 1 else ScaledLoss(loss, run.loss_scale)
+
+
+class ScaledLoss(nn.Module):
+    """A loss of images that are scaled otherwise; network and optimiser do not notice."""
+
+    def __init__(self, loss: nn.Module, scale: float) -> None:
+        super().__init__()
+        self.loss, self.scale = loss, scale
+
+    def forward(self, pred: Tensor, target: Tensor) -> Tensor:
+        """Loss of the scaled pair."""
+        return self.loss(self.scale * pred, self.scale * target)
 
 
 def build_model(run: Run, weights: dict[str, Tensor] | None = None) -> nn.Module:
@@ -91,7 +64,8 @@ def build_model(run: Run, weights: dict[str, Tensor] | None = None) -> nn.Module
         torch.manual_seed(run.seed)
         model: nn.Module
         if isinstance(run, MotionRun):
-            model = MotionNet(1 if run.inputs == "magnitude" else 2, run.width, run.depth)
+            channels = 1 if run.inputs == "magnitude" else 2
+            model = MotionNet(channels, run.width, run.depth, run.flow)
         else:
             model = UNet(run.width, run.depth)
     if weights is not None:
@@ -129,7 +103,7 @@ def train(
             warmup=(run.warmup, LOSSES["epe"]()) if isinstance(run, MotionRun) else None,
         )  # fmt: skip
         with torch.no_grad():
-            tested = task.evaluate(model, "test", run.n_test)
+            tested = task.evaluate(model, run.evaluate_on, run.n_test)
         seconds = time.perf_counter() - began
         record = provenance(target, seconds, peak_memory(target))
         record["parameters"] = parameter_count(model)
@@ -169,13 +143,13 @@ def obtain(
 def obtain_all(
     runs: Sequence[Run], *, device: str = "auto", retrain: bool = False
 ) -> dict[str, list[Result]]:
-    """Results by loss, one per seed; prints where they came from."""
+    """Results by `Run.label`, one per seed; prints where they came from."""
     results: dict[str, list[Result]] = {}
     sources: dict[str, list[str]] = {}
     for run in runs:
         result, source = obtain(run, device=device, retrain=retrain)
-        results.setdefault(run.loss, []).append(result)
-        sources.setdefault(source, []).append(run.loss)
+        results.setdefault(run.label, []).append(result)
+        sources.setdefault(source, []).append(run.label)
     for source, losses in sources.items():
         print(f"{source}: {', '.join(losses)}")
     return results
@@ -193,3 +167,13 @@ def make_task(run: Run, device: torch.device | str = "cpu") -> Task:
 def zero_filled_result(run: Run) -> Evaluation:
     """Test metrics and calibration of the network's input, for comparison."""
     return evaluate_recon(nn.Identity(), PhantomRecon(run), "test", run.n_test)
+
+
+def zero_field_result(run: MotionRun) -> Evaluation:
+    """The same for registration: of the field that is zero everywhere."""
+
+    class ZeroField(nn.Module):
+        def forward(self, fixed: Tensor, moving: Tensor) -> Tensor:
+            return torch.zeros(len(fixed), 2, *fixed.shape[1:], device=fixed.device)
+
+    return evaluate_motion(ZeroField(), PhantomMotion(run), "test", run.n_test)

@@ -8,6 +8,7 @@ Lengths are in units of half the field of view: the same anatomy at every matrix
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -78,6 +79,7 @@ def generate(
     return _render(_Anatomy(*fields), size, displacement)  # type: ignore[arg-type]
 
 
+@lru_cache(maxsize=64)  # registration renders each anatomy in two states
 def _draw(seed: int, index: int, kind: str | None) -> _Anatomy:
     rng = np.random.default_rng([seed, index])
     kind = kind or KINDS[rng.integers(2)]  # the axial ones

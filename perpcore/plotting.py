@@ -6,76 +6,22 @@ import io
 import json
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib
 import numpy as np
 import pandas as pd
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 from torch import Tensor
 
+from perpcore.inventory import FIGURES
 from perpcore.store import project_root
 from perpcore.training import write_atomically
-
-
-class Entry(NamedTuple):
-    """A figure or table: what it shows (also its alternative text) and who makes it."""
-
-    caption: str
-    notebook: str
-
-
-FIGURES: dict[str, Entry] = {
-    "fig01_geometry": Entry(
-        "Prediction, target and the perpendicular part of the target in the complex plane, for an "
-        "angle below and one above 90°, and L⊥ against the angle",
-        "01_geometry",
-    ),
-    "fig02_landscape": Entry(
-        "Six losses over magnitude ratio and angle, with contours; only ⊥+ℓ1 and ⊥+ℓ2 are "
-        "symmetric about a ratio of 1 at every angle",
-        "02_landscape",
-    ),
-    "fig03_descent": Entry(
-        "Descent directions and gradient-flow paths in the complex plane for ℓ2 and ⊥+ℓ2",
-        "02_landscape",
-    ),
-    "tab01_properties": Entry(
-        "Per loss: symmetry index, degree of homogeneity, value at 180°, gradient, cost",
-        "02_landscape",
-    ),
-    "fig04_bias": Entry(
-        "Magnitude that minimises the expected loss against phase noise (ℓ2 and ℓ1 shrink, ⊥ does "
-        "not) and against complex noise (ℓ2 is right, ⊥ follows the Rician mean or median)",
-        "03_magnitude_bias",
-    ),
-    "fig05_recon_examples": Entry(
-        "A generated test image and the measured head slice: target, zero-filled and the "
-        "reconstruction of each loss, as magnitude, magnitude error, phase and phase error",
-        "05_reconstruction_results",
-    ),
-    "fig06_recon_metrics": Entry(
-        "Distribution of each metric over the test images, per loss and acceleration",
-        "05_reconstruction_results",
-    ),
-    "fig07_recon_calibration": Entry(
-        "Predicted against true magnitude and its relative bias, per loss and acceleration",
-        "05_reconstruction_results",
-    ),
-    "fig08_recon_convergence": Entry(
-        "Validation metrics against training step, per loss",
-        "05_reconstruction_results",
-    ),
-    "tab02_reconstruction": Entry(
-        "Mean and 95 % confidence interval of each metric, per loss and acceleration, with paired "
-        "tests against ℓ2",
-        "05_reconstruction_results",
-    ),
-}
 
 LABELS = {
     "zero_filled": "zero-filled",
@@ -86,6 +32,9 @@ LABELS = {
     "perp_l1": "⊥+ℓ1",
     "perp_l2": "⊥+ℓ2",
     "perp_ssim": "⊥+SSIM",
+    "epe": "EPE",
+    "plain_l2": "ℓ2, plain",
+    "cold_plain_perp_l2": "⊥+ℓ2, cold, plain",
 }
 """How losses are written in figures and tables."""
 
@@ -98,6 +47,9 @@ COLORS = {
     "perp_l1": "#56B4E9",
     "perp_l2": "#0072B2",
     "perp_ssim": "#009E73",
+    "epe": "#E69F00",
+    "plain_l2": "#CC79A7",
+    "cold_plain_perp_l2": "#7f7f7f",
 }
 LINES = {
     "l1": "--",
@@ -106,6 +58,9 @@ LINES = {
     "perp_l1": "--",
     "perp_l2": "-",
     "perp_ssim": "-.",
+    "epe": "--",
+    "plain_l2": "-.",
+    "cold_plain_perp_l2": ":",
 }
 PHASE_CMAP = "twilight"
 WIDTH = 7.0
@@ -143,24 +98,59 @@ def to_numpy(image: Tensor | np.ndarray) -> np.ndarray:
 
 def show_magnitude(ax: Axes, image: Tensor | np.ndarray, vmax: float) -> AxesImage:
     """|image| in grey from 0 to vmax, without ticks."""
-    _frameless(ax)
+    frameless(ax)
     return ax.imshow(np.abs(to_numpy(image)), cmap="gray", vmin=0, vmax=vmax)
 
 
 def show_phase(ax: Axes, image: Tensor | np.ndarray, body: np.ndarray) -> AxesImage:
     """Phase in rad on a cyclic map, only where `body`: elsewhere it has no meaning."""
-    _frameless(ax)
+    frameless(ax)
     phase = np.where(body, np.angle(to_numpy(image)), np.nan)
     return ax.imshow(phase, cmap=PHASE_CMAP, vmin=-np.pi, vmax=np.pi)
 
 
 def show_error(ax: Axes, error: np.ndarray, limit: float) -> AxesImage:
     """Signed error from −limit (blue) to +limit (red); NaN in grey."""
-    _frameless(ax)
+    frameless(ax)
     return ax.imshow(error, cmap="RdBu_r", vmin=-limit, vmax=limit)
 
 
-def _frameless(ax: Axes) -> None:
+def show_arrows(ax: Axes, field: Tensor, every: int, color: str = COLORS["l1"]) -> None:
+    """A displacement field (2, row, column) as arrows, twice as long, one per `every` pixels.
+
+    Displacements below 0.1 px are left out.
+    """
+    u = to_numpy(field)[:, every // 2 :: every, every // 2 :: every]
+    u = np.where(np.hypot(*u) < 0.1, np.nan, u)
+    y, x = np.mgrid[every // 2 : field.shape[1] : every, every // 2 : field.shape[2] : every]
+    ax.quiver(x, y, u[0], u[1], color=color, angles="xy", scale_units="xy", scale=0.5, width=0.014)
+
+
+def field_colors(field: Tensor | np.ndarray, largest: float) -> np.ndarray:
+    """A displacement field (2, row, column) as RGB: hue for direction, saturation for length.
+
+    Right yellow, down orange, left purple, up blue: opposites differ for colour-blind readers.
+    """
+    u = to_numpy(field)
+    length = np.clip(np.hypot(*u) / largest, 0, 1)[..., None]
+    angle = np.arctan2(u[1], u[0]) / (np.pi / 2)
+    anchors = np.array([to_rgb(c) for c in ("#F0E442", "#D55E00", "#CC79A7", "#0072B2")])
+    cyclic = [
+        np.interp(angle, range(5), [*anchors[:, k], anchors[0, k]], period=4) for k in (0, 1, 2)
+    ]
+    return 1 - length * (1 - np.stack(cyclic, -1))
+
+
+def draw_wheel(ax: Axes, largest: float) -> None:
+    """The legend of `field_colors`: the colour of each vector up to `largest` pixels."""
+    y, x = np.mgrid[-1:1:101j, -1:1:101j]
+    ax.imshow(np.where((np.hypot(x, y) <= 1)[..., None], field_colors(np.stack([x, y]), 1), 1))
+    ax.axis("off")
+    ax.set_title(f"{largest:.1f} px", fontsize=6)
+
+
+def frameless(ax: Axes) -> None:
+    """No ticks, no frame; what is NaN shows grey."""
     ax.set(xticks=[], yticks=[], facecolor="0.85")
     ax.spines[:].set_visible(False)
 

@@ -10,7 +10,7 @@ from typing import Any
 from perpcore.kspace import MASKS
 from perpcore.losses import LOSSES
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Part of every key: raised whenever code changes what a run gives or how it is stored."""
 
 TASKS = ("recon", "registration")
@@ -23,6 +23,12 @@ class Run:
     Images are scaled so that the zero-filled image has maximum magnitude 1; `weight` is meant at
     that scaling. `noise` is the standard deviation of the noise in each of real and imaginary part
     of k-space, for images of maximum 1.
+
+    The rest serves the ablations. `loss_options` are further arguments of the loss. The loss sees
+    prediction and target multiplied by `loss_scale`. `target_noise` is the standard deviation of
+    noise in each part of the training targets, `rough_phase` that (in rad) of a phase that is
+    independent from pixel to pixel and belongs to the true images. With `inputs` "magnitude" the
+    network does not see the phase. `evaluate_on` "validation" keeps the test images unseen.
     """
 
     task: str = "recon"
@@ -43,10 +49,20 @@ class Run:
     n_test: int = 64
     seed: int = 0
     preset: str = "quick"
+    loss_options: tuple[tuple[str, float | bool | str], ...] = ()
+    loss_scale: float = 1.0
+    target_noise: float = 0.0
+    rough_phase: float = 0.0
+    inputs: str = "complex"
+    evaluate_on: str = "test"
 
     def __post_init__(self) -> None:
         """Refuse values that no run can have."""
-        for name, known in (("task", TASKS), ("loss", LOSSES), ("sampling", MASKS)):
+        choices = {
+            "task": TASKS, "loss": LOSSES, "sampling": MASKS, "inputs": ("complex", "magnitude"),
+            "evaluate_on": ("test", "validation"),
+        }  # fmt: skip
+        for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise ValueError(
                     f"{name}: expected {', '.join(known)}, got {getattr(self, name)!r}"
@@ -57,14 +73,24 @@ class Run:
         for name in ("steps", "batch", "validate_every", "n_validation", "n_test", "width"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate: expected a positive number, got {self.learning_rate}")
+        for name in ("learning_rate", "loss_scale"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
+        for name in ("target_noise", "rough_phase"):
+            value = getattr(self, name)
+            if value < 0 or (value and self.task == "registration"):
+                raise ValueError(f"{name}: expected at least 0, 0 for registration, got {value}")
 
     @property
     def key(self) -> str:
         """Hash of all fields and of the format version."""
         text = json.dumps([FORMAT_VERSION, asdict(self)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def label(self) -> str:
+        """Name within its comparison."""
+        return self.loss
 
     def to_json(self) -> str:
         """All fields as JSON; `Run.from_json` is the inverse."""
@@ -79,6 +105,7 @@ class Run:
         if set(values) != known:
             raise ValueError(f"run: unexpected or missing fields {sorted(set(values) ^ known)}")
         values["accelerations"] = tuple(values["accelerations"])
+        values["loss_options"] = tuple((name, value) for name, value in values["loss_options"])
         return cls(**values)
 
 
@@ -88,18 +115,18 @@ class MotionRun(Run):
 
     Fields are in pixels, and `weight` is meant at that scaling. The first `warmup` of the `steps`
     are trained with the end-point error. `inputs` are "magnitude" or "complex" zero-filled images;
-    `sliding` makes the motion slide along the chest wall.
+    without `flow` the network sees nothing else (see `models.MotionNet`); `sliding` makes the
+    motion slide along the chest wall.
     """
 
     task: str = "registration"
     loss: str = "epe"
     data: str = "coronal"
-    accelerations: tuple[int, ...] = (4,)
-    noise: float = 0.02
     depth: int = 4
-    steps: int = 1400
+    steps: int = 600
     warmup: int = 0
     inputs: str = "magnitude"
+    flow: bool = True
     sliding: bool = False
 
     def __post_init__(self) -> None:
@@ -107,5 +134,9 @@ class MotionRun(Run):
         super().__post_init__()
         if not 0 <= self.warmup <= self.steps:
             raise ValueError(f"warmup: expected 0 … steps ({self.steps}), got {self.warmup}")
-        if self.inputs not in ("magnitude", "complex"):
-            raise ValueError(f"inputs: expected magnitude or complex, got {self.inputs!r}")
+
+    @property
+    def label(self) -> str:
+        """The loss, after "cold_" and "plain_" where it is so."""
+        cold = self.loss.startswith("perp") and self.warmup == 0
+        return "cold_" * cold + "plain_" * (not self.flow) + self.loss

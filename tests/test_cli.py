@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from perpcore import cli, experiments
-from perpcore.experiments import PRESETS
+from perpcore import cli, grid, pool
+from perpcore.grid import PRESETS
+from perpcore.runs import Run
 from perpcore.store import Store
 
 
@@ -20,9 +22,11 @@ def perpcore(*arguments: str) -> subprocess.CompletedProcess:
 
 
 @pytest.fixture
-def one_short_run(monkeypatch: pytest.MonkeyPatch, isolated_store: Path) -> experiments.Run:
+def one_short_run(monkeypatch: pytest.MonkeyPatch, isolated_store: Path) -> Run:
     run = replace(PRESETS["smoke"], steps=2, validate_every=1)
-    monkeypatch.setattr(experiments, "all_runs", lambda preset="quick", seed=0: [run])
+    for name, runs in (("all_runs", [run]), ("recon_runs", [run]), ("motion_runs", []),
+                       ("trial_runs", [replace(run, seed=7)])):  # fmt: skip
+        monkeypatch.setattr(grid, name, lambda preset="quick", seed=0, runs=runs: runs)
     return run
 
 
@@ -34,7 +38,10 @@ def test_help_and_info_run(isolated_store: Path) -> None:
 
 def test_train_lists_and_trains(one_short_run, capsys: pytest.CaptureFixture[str]) -> None:
     cli.runs("smoke")
-    assert f"{one_short_run.key}  recon  l2         seed 0  missing" in capsys.readouterr().out
+    assert (
+        f"{one_short_run.key}  recon         l2                 seed 0  missing"
+        in capsys.readouterr().out
+    )
     cli.train(one_short_run.key, "smoke", "cpu")
     assert "psnr" in capsys.readouterr().out
     cli.runs("smoke")
@@ -45,9 +52,33 @@ def test_ship_copies_results(one_short_run, tmp_path: Path, monkeypatch, capsys)
     monkeypatch.setattr(cli, "shipped_path", lambda run: tmp_path / "shipped" / f"{run.key}.h5")
     with pytest.raises(ValueError, match="no result of l2"):
         cli.ship("smoke")
-    cli.train("l2", "smoke", "cpu")
+    monkeypatch.setattr(pool, "project_root", lambda: tmp_path)
+    pool.train_all([one_short_run, *grid.trial_runs("smoke")], "cpu")
     cli.ship("smoke")
     assert [p.name for p in (tmp_path / "shipped").iterdir()] == [f"{one_short_run.key}.h5"]
+    (trial,) = grid.trial_runs("smoke")
+    assert pool.is_shipped(trial) and set(pool.shipped_summaries("smoke")) == {trial.key}
+
+
+def test_claims_are_printed_and_written_to_the_readme(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PERPCORE_FIGURES", str(tmp_path))
+    with pytest.raises(ValueError, match="tab05_claims.json: not there"):
+        cli.claims()
+    judged = {"preset": "quick", "claims": [
+        {"claim": "C1", "text": "so it is", "source": "tab01_properties", "verdict": "partly",
+         "checks": [{"statistic": "s", "wanted": "< 1", "mean": 0.5, "low": 0.4, "high": 0.6,
+                     "holds": True}]}]}  # fmt: skip
+    (tmp_path / "tab05_claims.json").write_text(json.dumps({"numbers": judged}))
+    monkeypatch.setattr(cli, "project_root", lambda: tmp_path)
+    start, end = cli.CLAIMS_MARKERS
+    (tmp_path / "README.md").write_text(f"before\n{start}\nold\n{end}\nafter\n")
+    cli.claims(update_readme=True)
+    assert "C1            partly" in capsys.readouterr().out
+    text = (tmp_path / "README.md").read_text()
+    assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
+    assert "| C1 | so it is | **partly** | s: 0.500 [0.400, 0.600], wanted < 1 |" in text
 
 
 @pytest.mark.parametrize(
@@ -66,7 +97,7 @@ def test_errors_are_one_line(isolated_store: Path, arguments: list[str], words: 
 
 
 def test_a_damaged_result_is_one_line(isolated_store: Path) -> None:
-    path = Store().result_path(experiments.recon_runs("smoke")[0])
+    path = Store().result_path(grid.recon_runs("smoke")[0])
     path.parent.mkdir(parents=True)
     path.write_bytes(b"broken")
     done = perpcore("figures", "--preset", "smoke")

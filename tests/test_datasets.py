@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from perpcore.datasets import PhantomMotion, PhantomRecon, scale_to_input
-from perpcore.experiments import PRESETS
+from perpcore.grid import PRESETS
 from perpcore.kspace import fft2c
 from perpcore.motion import warp
 from perpcore.runs import MotionRun

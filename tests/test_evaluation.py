@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from perpcore.datasets import PhantomMotion, PhantomRecon
 from perpcore.evaluation import evaluate_motion, evaluate_recon
-from perpcore.experiments import PRESETS
+from perpcore.grid import PRESETS
 from perpcore.runs import MotionRun
 
 RECON = PRESETS["smoke"]

@@ -6,20 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from perpcore.experiments import (
-    PRESETS,
-    RECON_LOSSES,
     build_loss,
     build_model,
-    recon_runs,
     train,
+    zero_field_result,
     zero_filled_result,
 )
+from perpcore.grid import PRESETS, RECON_LOSSES, motion_runs, recon_runs
 from perpcore.runs import MotionRun
-from perpcore.store import Store
+from perpcore.store import Store, read_result, shipped_path
 
 MOTION = MotionRun(
     loss="perp_l2", size=32, width=8, depth=3, steps=6, warmup=3, batch=2, validate_every=3,
@@ -35,12 +35,43 @@ def test_registration_runs_train_and_are_stored(tmp_path: Path, inputs: str) -> 
         "acceleration", "image", "epe", "magnitude_error", "magnitude_bias", "angular_error",
         "folded_area", "warp_nrmse",
     }  # fmt: skip
-    assert set(result.metrics) == wanted and len(result.metrics) == run.n_test
+    assert set(result.metrics) == wanted
+    assert len(result.metrics) == len(run.accelerations) * run.n_test
     assert np.isfinite(result.metrics.to_numpy()).all()
     loaded = Store(tmp_path).load(run)
     assert loaded is not None and loaded.run == run
     assert loaded.examples["R4"].shape == (2, 2, 32, 32)
     assert list(loaded.history.step) == [3, 6]
+
+
+def shipped_means(label: str) -> list[pd.Series]:
+    """Means over the test pairs, one per seed."""
+    runs = [r for r in motion_runs("quick") if r.label == label]
+    return [read_result(shipped_path(run), run).metrics.mean() for run in runs]
+
+
+def test_the_registration_comparison_is_worth_making() -> None:
+    """At `quick`: EPE halves the zero field's; warm ⊥ runs are less biased; the cold one fails."""
+    zero = zero_field_result(motion_runs("quick")[0]).metrics.mean()
+    (epe,) = shipped_means("epe")
+    assert epe.epe <= 0.5 * zero.epe
+    for label in ("perp_l1", "perp_l2"):
+        (warm,) = shipped_means(label)
+        assert abs(warm.magnitude_bias) < abs(epe.magnitude_bias)
+    cold = shipped_means("cold_plain_perp_l2")
+    assert len(cold) == 3 and max(m.angular_error for m in cold) > 60
+    assert shipped_means("plain_l2")[0].angular_error < 45
+
+
+def test_registration_runs_get_the_same_steps_and_a_warm_up_only_where_named() -> None:
+    runs = motion_runs("quick")
+    assert [r.label for r in runs] == [
+        "epe", "l2", "perp_l1", "perp_l2", "plain_l2", *["cold_plain_perp_l2"] * 3,
+    ]  # fmt: skip
+    assert len({r.steps for r in runs}) == 1
+    assert [r.warmup for r in runs] == [0, 0, 240, 240, 0, 0, 0, 0]
+    with pytest.raises(ValueError, match="preset: expected one of smoke, quick, paper"):
+        motion_runs("huge")
 
 
 def test_all_losses_start_from_the_same_network_whatever_ran_before() -> None:

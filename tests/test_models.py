@@ -6,7 +6,7 @@ import pytest
 import torch
 from conftest import complex_tensor
 
-from perpcore.models import MotionNet, UNet, parameter_count
+from perpcore.models import MotionNet, UNet, _normal_flow, parameter_count
 from perpcore.motion import warp
 
 
@@ -47,15 +47,15 @@ def test_wrong_input_is_named(bad: torch.Tensor) -> None:
         UNet(8, 1)(bad)
 
 
-@pytest.mark.parametrize("channels", [1, 2])
-def test_motion_net_starts_near_zero_and_learns_a_translation(channels: int) -> None:
+@pytest.mark.parametrize(("channels", "flow"), [(1, True), (2, True), (1, False)])
+def test_motion_net_starts_near_zero_and_learns_a_translation(channels: int, flow: bool) -> None:
     torch.manual_seed(0)
     y, x = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
     moving = (torch.sin(x / 3) * torch.cos(y / 4) + 1.5).to(torch.complex64)[None]
     target = torch.zeros(1, 2, 32, 32)
     target[:, 0] = 2
     fixed = warp(moving, target)
-    model = MotionNet(channels, 8, 3)
+    model = MotionNet(channels, 8, 3, flow)
     first = model(fixed, moving)
     assert first.shape == (1, 2, 32, 32) and first.dtype == torch.float32
     assert first.abs().max() < 1.5
@@ -66,6 +66,14 @@ def test_motion_net_starts_near_zero_and_learns_a_translation(channels: int) -> 
         loss.backward()
         optimizer.step()
     assert loss.item() < 0.3
+
+
+def test_normal_flow_points_the_way_of_the_motion() -> None:
+    """A linear ramp moved by u has exactly the normal flow u |∇I|² / (|∇I|² + δ²)."""
+    ramp = 0.1 * torch.arange(16.0).expand(1, 1, 16, 16)
+    flow = _normal_flow(ramp + 0.1 * 0.5, ramp)
+    torch.testing.assert_close(flow[:, 0], torch.full((1, 16, 16), 0.5 * 0.01 / 0.0125))
+    assert not flow[:, 1].any()
 
 
 def test_motion_net_names_wrong_input() -> None:

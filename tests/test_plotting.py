@@ -52,8 +52,9 @@ def test_tables_and_index(isolated_store: Path) -> None:
 
 
 def test_every_loss_has_a_colour_and_a_label() -> None:
-    from perpcore.experiments import RECON_LOSSES
+    from perpcore.grid import MOTION_LOSSES, RECON_LOSSES, motion_runs
 
-    for loss in RECON_LOSSES:
+    for loss in (*RECON_LOSSES, *MOTION_LOSSES):
         assert loss in plotting.COLORS and loss in plotting.LABELS and loss in plotting.LINES
-    assert len(set(plotting.COLORS.values())) == len(plotting.COLORS)
+    for shown in (RECON_LOSSES, [run.label for run in motion_runs()]):
+        assert len({plotting.COLORS[name] for name in shown}) == len(shown)

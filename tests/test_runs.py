@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from perpcore.experiments import PRESETS, all_runs, recon_runs
+from perpcore.grid import PRESETS, all_runs, recon_runs
 from perpcore.runs import MotionRun, Run
 
 
@@ -16,7 +16,8 @@ def test_every_field_changes_the_key() -> None:
         "loss": "l1", "weight": 2.0, "size": 64, "sampling": "random",
         "accelerations": (4,), "noise": 0.1, "width": 8, "depth": 2, "steps": 10, "batch": 2,
         "learning_rate": 1.0, "validate_every": 7, "n_validation": 3, "n_test": 5, "seed": 9,
-        "preset": "smoke",
+        "preset": "smoke", "loss_options": (("eps", 0.1),), "loss_scale": 10.0, "target_noise": 0.1,
+        "rough_phase": 0.5, "inputs": "magnitude", "evaluate_on": "validation",
     }  # fmt: skip
     assert set(changed) == {f.name for f in fields(Run)} - {"task", "data"}
     keys = {replace(run, **{name: value}).key for name, value in changed.items()} | {run.key}
@@ -33,7 +34,8 @@ def test_json_gives_the_same_run_back() -> None:
 
 def test_a_comparison_differs_in_the_loss_only() -> None:
     runs = recon_runs("quick", seed=3)
-    assert len({replace(run, loss="l2", weight=1.0) for run in runs}) == 1
+    same = {"loss": "l2", "weight": 1.0, "learning_rate": 1.0}  # the tuned values go with the loss
+    assert len({replace(run, **same) for run in runs}) == 1
     assert {run.seed for run in runs} == {3}
 
 
@@ -46,6 +48,10 @@ def test_a_comparison_differs_in_the_loss_only() -> None:
         ("sampling", "spiral"),
         ("steps", 0),
         ("learning_rate", 0),
+        ("loss_scale", 0.0),
+        ("target_noise", -1.0),
+        ("inputs", "colour"),
+        ("evaluate_on", "train"),
     ],
 )
 def test_impossible_values_are_named(name: str, value: object) -> None:
@@ -53,6 +59,11 @@ def test_impossible_values_are_named(name: str, value: object) -> None:
         Run(**{name: value})
     with pytest.raises(ValueError, match="preset"):
         recon_runs("huge")
+
+
+def test_changes_of_the_images_are_for_reconstruction() -> None:
+    with pytest.raises(ValueError, match="rough_phase: .*registration"):
+        MotionRun(rough_phase=0.5)
 
 
 def test_registration_runs() -> None:

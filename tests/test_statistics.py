@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from perpcore.statistics import bootstrap_mean, holm, paired_test
+from perpcore.statistics import bootstrap_mean, effect_size, holm, paired_test
 
 
 def test_interval_covers_the_true_mean_as_often_as_it_says() -> None:
@@ -46,6 +46,17 @@ def test_paired_test_finds_an_effect_and_not_none() -> None:
     p = [paired_test(*rng.normal(size=(2, 30))) for _ in range(200)]
     assert np.mean(np.array(p) < 0.05) < 0.1
     assert paired_test(np.stack([a, a]), np.stack([b, b])) == pytest.approx(paired_test(a, b))
+
+
+def test_effect_size_by_hand_and_by_the_test_statistic() -> None:
+    assert effect_size(np.array([2.0, 3, 4]), np.array([1.0, 1, 1])) == 1
+    assert effect_size(np.zeros(4), np.zeros(4)) == 0
+    # Differences 1, −2, 3: ranks 1, 2, 3, so (1 + 3 − 2) / 6.
+    assert effect_size(np.array([1.0, -2, 3]), np.zeros(3)) == pytest.approx(1 / 3)
+    a, b = np.random.default_rng(0).normal(size=(2, 40))
+    greater = stats.wilcoxon(a, b, alternative="greater").statistic
+    assert effect_size(a, b) == pytest.approx(2 * greater / (40 * 41 / 2) - 1)
+    assert effect_size(a, b) == -effect_size(b, a)
 
 
 def test_holm_by_hand() -> None:

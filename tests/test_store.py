@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from perpcore import experiments
-from perpcore.experiments import PRESETS, build_model, obtain, train
+from perpcore.experiments import build_model, obtain, train
+from perpcore.grid import PRESETS
 from perpcore.store import DamagedResultError, Result, Store, encode_result, read_result
 from perpcore.training import fit
 

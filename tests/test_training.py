@@ -17,7 +17,8 @@ import torch
 from torch import nn
 
 from perpcore.datasets import PhantomRecon
-from perpcore.experiments import PRESETS, build_loss, build_model
+from perpcore.experiments import build_loss, build_model
+from perpcore.grid import PRESETS
 from perpcore.training import (
     NonFiniteLossError,
     fit,

@@ -1,6 +1,6 @@
-"""Files of measured data in, complex k-space out."""
+"""Files of measured data in, complex images or k-space out."""
 
-from perpcore.readers.arrays import (
+from perpcore.readers.slices import (
     MEASURED_SOURCE,
     crop_center,
     find_measured,
@@ -8,11 +8,23 @@ from perpcore.readers.arrays import (
     read_image_pair,
     read_kspace,
 )
+from perpcore.readers.volumes import (
+    FORMATS,
+    UnreadableFileError,
+    Volume,
+    open_file,
+    open_folder,
+)
 
 __all__ = [
+    "FORMATS",
     "MEASURED_SOURCE",
+    "UnreadableFileError",
+    "Volume",
     "crop_center",
     "find_measured",
+    "open_file",
+    "open_folder",
     "read_image",
     "read_image_pair",
     "read_kspace",

@@ -1,130 +1,151 @@
-"""k-space and images from NumPy, MAT and NIfTI files."""
+"""Plain arrays: NumPy, MAT and HDF5, complex or as magnitude and phase."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 import scipy.io
-import torch
-from torch import Tensor
 
-from perpcore.kspace import fft2c, ifft2c
-from perpcore.store import project_root
+from perpcore.readers.volumes import UnreadableFileError, Volume, h5_file
 
-MEASURED_NAME = "se_t1_sag_data.mat"
-MEASURED_SOURCE = (
-    f"{MEASURED_NAME} of the repository LarsonLab/MRI-education-resources (MIT licence), put into "
-    "data/measured/ or named in PERPCORE_MEASURED"
-)
+SUBJECT_NAMES = ("scan_session", "patient_id", "subject")
+"""Attributes, of a group or the file, that say what to split by."""
 
 
-def find_measured() -> Path | None:
-    """The measured head slice: `PERPCORE_MEASURED`, data/measured/ of the project, or test data.
+def recognizes(path: Path) -> bool:
+    """Whether it is a container that holds arrays."""
+    return path.suffix in (".npy", ".mat") or h5py.is_hdf5(path)
 
-    Test data lie in `PERPCORE_TEST_DATA`, by default ../shared/data beside the project. None
-    where there is no such file; a name in `PERPCORE_MEASURED` is returned whether it exists or not.
+
+def open_volumes(
+    path: Path, domain: str | None = None, leading_axis: str = "slice"
+) -> list[Volume]:
+    """A volume for each complex array and each pair of arrays "magnitude" and "phase".
+
+    Axes are (row, column), (slice, row, column) or, of k-space, (slice, coil, row, column); further
+    leading axes of images (echoes, say) count as slices. In MATLAB's files (row, column[, slice])
+    and (row, column, coil, slice).
+
+    Parameters
+    ----------
+    domain : {"kspace", "image"}, optional
+        What the complex arrays are; by default k-space. With "image", real arrays are read too.
+    leading_axis : {"slice", "coil"}
+        What the first of three axes of k-space counts.
     """
-    named = os.environ.get("PERPCORE_MEASURED")
-    if named:
-        return Path(named)
-    root = project_root()
-    test_data = Path(os.environ.get("PERPCORE_TEST_DATA") or root.parent / "shared" / "data")
-    places = (root / "data" / "measured", test_data / "larson")
-    return next((p / MEASURED_NAME for p in places if (p / MEASURED_NAME).is_file()), None)
-
-
-def read_kspace(path: Path | str) -> Tensor:
-    """Centred k-space (row, column), complex64, of a .npy or .mat file.
-
-    A .mat file must hold exactly one two-dimensional complex array. Raises FileNotFoundError, or
-    ValueError naming the file, what was expected and what came.
-    """
-    return _finite(_read_array(Path(path), complex_only=True), path)
-
-
-def _read_array(path: Path, complex_only: bool) -> np.ndarray:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
-    try:
-        if path.suffix == ".npy":
-            arrays = {"array": np.load(path, allow_pickle=False)}
-        elif path.suffix == ".mat":
-            content = scipy.io.loadmat(path)
-            arrays = {name: a for name, a in content.items() if not name.startswith("__")}
-        else:
-            raise ValueError(f"expected a .npy or .mat file, got {path.suffix or 'no suffix'}")
-        kinds = "c" if complex_only else "cfiu"
-        found = [a for a in arrays.values() if a.ndim == 2 and a.dtype.kind in kinds]
-        if len(found) != 1:
-            shapes = {name: f"{a.dtype} {a.shape}" for name, a in arrays.items()}
-            wanted = "complex array" if complex_only else "array"
-            raise ValueError(f"expected one {wanted} (row, column), got {shapes}")
-    # NotImplementedError is scipy's refusal of MAT files of version 7.3.
-    except (ValueError, OSError, EOFError, TypeError, NotImplementedError) as error:
-        raise ValueError(f"{path}: cannot be read: {error}") from None
-    return found[0]
-
-
-def _finite(pixels: np.ndarray, path: Path | str) -> Tensor:
-    array = torch.from_numpy(np.ascontiguousarray(pixels).astype(np.complex64))
-    if not torch.isfinite(torch.view_as_real(array)).all():
-        raise ValueError(f"{path}: holds values that are not finite")
-    return array
-
-
-def read_image(path: Path | str) -> Tensor:
-    """Magnitude or complex image (row, column), as complex64, of a .npy, .mat or NIfTI file.
-
-    NIfTI needs the package nibabel. Raises FileNotFoundError, or ValueError naming the file.
-    """
-    path = Path(path)
-    if path.suffixes[-1:] == [".nii"] or path.suffixes[-2:] == [".nii", ".gz"]:
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such file")
-        try:
-            import nibabel
-        except ImportError:
-            raise ValueError(f"{path}: NIfTI files need nibabel: pip install nibabel") from None
-        try:
-            pixels = np.squeeze(np.asarray(nibabel.Nifti1Image.from_filename(path).dataobj))
-        except (
-            nibabel.filebasedimages.ImageFileError, nibabel.wrapstruct.WrapStructError,
-            OSError, EOFError, ValueError,
-        ) as error:  # fmt: skip
-            raise ValueError(f"{path}: cannot be read as NIfTI: {error}") from None
-        if pixels.ndim != 2:
-            raise ValueError(f"{path}: expected one slice (row, column), got {pixels.shape}")
-        return _finite(pixels.T, path)
-    return _finite(_read_array(path, complex_only=False), path)
-
-
-def read_image_pair(fixed: Path | str, moving: Path | str, size: int) -> tuple[Tensor, Tensor]:
-    """Two images to register, cropped in k-space to (size, size), maximum magnitude 1.
-
-    Raises ValueError naming both files where their shapes differ or one is zero everywhere.
-    """
-    images = [read_image(path) for path in (fixed, moving)]
-    if images[0].shape != images[1].shape:
-        raise ValueError(
-            f"{moving}: expected the shape of {fixed}, {tuple(images[0].shape)}, "
-            f"got {tuple(images[1].shape)}"
+    if domain not in (None, "kspace", "image"):
+        raise ValueError(f"domain: expected kspace or image, got {domain!r}")
+    if leading_axis not in ("slice", "coil"):
+        raise ValueError(f"leading_axis: expected slice or coil, got {leading_axis!r}")
+    if path.suffix not in (".npy", ".mat") and not h5py.is_hdf5(path):
+        raise UnreadableFileError(f"{path}: expected .npy, .mat or HDF5; not one, or truncated")
+    arrays, volumes = _arrays(path), []
+    for key, array in arrays.items():
+        name = key.rpartition("/")[2]
+        is_pair = name == "magnitude" and _phase_key(key) in arrays
+        if name == "phase" or array.ndim < 2:
+            continue
+        if not (
+            is_pair or _is_complex(array.dtype) or (domain == "image" and array.dtype.kind in "fiu")
+        ):
+            continue
+        if is_pair and arrays[_phase_key(key)].shape != array.shape:
+            raise UnreadableFileError(
+                f"{path}: {_phase_key(key)}: expected the shape of {key}, {array.shape}, "
+                f"got {arrays[_phase_key(key)].shape}"
+            )
+        where = "image" if is_pair else domain or "kspace"
+        *leading, rows, columns = array.shape
+        if path.suffix == ".mat":
+            rows, columns = columns, rows
+        counts_coils = len(leading) == (1 if leading_axis == "coil" else 2)
+        coils = leading.pop() if where == "kspace" and counts_coils else 1
+        slices = int(np.prod(leading))
+        shape = (slices, coils, rows, columns)
+        volumes.append(Volume(path, "arrays", where, shape, _subject(array, path), key))
+    if not volumes:
+        seen = ", ".join(f"{k or 'array'} {a.dtype} {a.shape}" for k, a in arrays.items())
+        wanted = "array" if domain == "image" else "complex array, or a pair magnitude and phase,"
+        raise UnreadableFileError(
+            f"{path}: expected a {wanted} of 2 or more axes, got {seen or 'none'}"
         )
-    resized = []
-    for path, image in zip((fixed, moving), images, strict=True):
-        small = ifft2c(crop_center(fft2c(image), size))
-        peak = small.abs().max()
-        if peak == 0:
-            raise ValueError(f"{path}: the image is zero everywhere")
-        resized.append(small / peak)
-    return resized[0], resized[1]
+    return volumes
 
 
-def crop_center(kspace: Tensor, size: int) -> Tensor:
-    """Central (size, size) of centred k-space: the same field of view at lower resolution."""
-    rows, columns = kspace.shape
-    if min(rows, columns) < size:
-        raise ValueError(f"kspace: expected at least {size}×{size}, got {rows}×{columns}")
-    top, left = rows // 2 - size // 2, columns // 2 - size // 2
-    return kspace[top : top + size, left : left + size]
+def read_slice(volume: Volume, index: int) -> np.ndarray:
+    """Centred k-space or image (coil, row, column)."""
+    arrays = _arrays(volume.path)
+    plane = _plane(arrays[volume.key], volume, index)
+    if volume.key.rpartition("/")[2] == "magnitude" and _phase_key(volume.key) in arrays:
+        phase = _plane(arrays[_phase_key(volume.key)], volume, index)
+        return plane * np.exp(1j * to_radians(phase, volume.path))
+    return plane
+
+
+def to_radians(phase: np.ndarray, path: Path) -> np.ndarray:
+    """Floating-point phase is in rad, integer phase in mrad; values beyond 2π are refused."""
+    radians = phase / 1000 if phase.dtype.kind in "iu" else phase
+    largest = float(np.abs(radians).max(initial=0))
+    if largest > 6.3:
+        raise UnreadableFileError(
+            f"{path}: phase: expected rad (floating point) or mrad (integers) within 2π, got "
+            f"{phase.dtype} up to {np.abs(phase).max()}"
+        )
+    return radians
+
+
+def _plane(array: Any, volume: Volume, index: int) -> np.ndarray:
+    leading = array.shape[:-2]
+    if volume.shape[1] > 1:  # the last of the leading axes counts coils
+        leading = leading[:-1]
+    plane = array[np.unravel_index(index, leading)] if leading else array[()]
+    plane = np.asarray(plane)
+    if plane.dtype.names:
+        plane = plane["real"] + 1j * plane["imag"]
+    plane = plane.reshape(-1, *plane.shape[-2:])
+    return plane.swapaxes(-2, -1) if volume.path.suffix == ".mat" else plane
+
+
+def _arrays(path: Path) -> Mapping[str, Any]:
+    """Arrays by name, read when they are indexed. MATLAB's axes come reversed, as in its HDF5."""
+    if path.suffix == ".npy":
+        return {"": np.load(path, mmap_mode="r", allow_pickle=False)}
+    if h5py.is_hdf5(path):
+        found: dict[str, Any] = {}
+
+        def collect(name: str, item: Any) -> None:
+            if isinstance(item, h5py.Dataset):
+                found[name] = item
+
+        h5_file(path).visititems(collect)
+        return found
+    return _matlab(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _matlab(path: Path, changed: int) -> Mapping[str, Any]:
+    content = scipy.io.loadmat(path)
+    return {n: a.transpose() for n, a in content.items()
+            if not n.startswith("__") and isinstance(a, np.ndarray)}  # fmt: skip
+
+
+def _is_complex(dtype: np.dtype) -> bool:
+    return dtype.kind == "c" or set(dtype.names or ()) == {"real", "imag"}
+
+
+def _phase_key(key: str) -> str:
+    return key.rpartition("magnitude")[0] + "phase"
+
+
+def _subject(array: Any, path: Path) -> str:
+    if isinstance(array, h5py.Dataset):
+        for holder in (array, array.parent, array.file):
+            for name in SUBJECT_NAMES:
+                if name in holder.attrs:
+                    return str(holder.attrs[name])
+    return path.stem

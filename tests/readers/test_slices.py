@@ -117,6 +117,8 @@ def test_bad_image_pairs_are_named(tmp_path: Path) -> None:
         read_image_pair(a, b, 16)
     with pytest.raises(ValueError, match=f"{zero}.*zero"):
         read_image_pair(a, zero, 16)
+    with pytest.raises(ValueError, match=f"{a}.*at least 33×33"):
+        read_image_pair(a, a, 33)
     (tmp_path / "bad.nii").write_bytes(b"no")
     with pytest.raises(ValueError, match="bad.nii"):
         read_image(tmp_path / "bad.nii")

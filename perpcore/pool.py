@@ -1,0 +1,121 @@
+"""Many runs: trained in parallel processes, and summarised."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import torch
+
+from perpcore import experiments
+from perpcore.runs import FORMAT_VERSION, Run
+from perpcore.statistics import Interval, bootstrap_mean
+from perpcore.store import Result, Store, project_root, shipped_path
+from perpcore.training import pick_device, write_atomically
+
+Summary = dict[str, Interval]
+
+
+def train_all(runs: Sequence[Run], device: str = "auto", workers: int = 0) -> None:
+    """Train what the run store lacks, several runs at a time, and print how far it is.
+
+    `workers` 0: one per CPU core (at most 8), one on a GPU.
+    """
+    missing = [run for run in dict.fromkeys(runs) if Store().load(run) is None]
+    if not missing:
+        return
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    on_cpu = pick_device(device).type == "cpu"
+    count = min(workers or (min(cores or 1, 8) if on_cpu else 1), len(missing))
+    threads = max((cores or 1) // count, 1)
+    print(f"training {len(missing)} of {len(runs)} runs, {count} at a time", flush=True)
+    began = time.perf_counter()
+    # Spawned, not forked: neither CUDA nor torch's threads survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, mp_context=context) as pool:
+        jobs = {pool.submit(_train_one, run, device, threads): run for run in missing}
+        for done, job in enumerate(as_completed(jobs), 1):
+            job.result()
+            run = jobs[job]
+            minutes = (time.perf_counter() - began) / 60
+            print(
+                f"{done}/{len(missing)} {run.task} {run.label} (seed {run.seed}) "
+                f"after {minutes:.1f} min, about {minutes / done * (len(missing) - done):.1f} left",
+                flush=True,
+            )
+
+
+def _train_one(run: Run, device: str, threads: int) -> None:
+    torch.set_num_threads(threads)
+    experiments.train(run, device=device, progress=sys.stdout.isatty())
+
+
+def summarize(result: Result) -> Summary:
+    """Mean and 95 % interval of each metric over images, accelerations averaged."""
+    table = result.metrics.groupby("image").mean().drop(columns="acceleration")
+    return {str(name): bootstrap_mean(values.to_numpy()) for name, values in table.items()}
+
+
+def obtain_summaries(
+    runs: Sequence[Run], *, device: str = "auto", retrain: bool = False
+) -> dict[str, Summary]:
+    """Summaries by key of the run; from the run store, shipped, or trained now, as in `obtain`."""
+    store = Store()
+    if retrain:
+        for run in runs:
+            store.discard(run)
+    shipped = {} if retrain else shipped_summaries(runs[0].preset)
+    use_shipped = os.environ.get("PERPCORE_FROM_SHIPPED", "1") != "0"
+    found = {run.key: shipped[run.key] for run in runs if use_shipped and run.key in shipped}
+    rest = [run for run in dict.fromkeys(runs) if run.key not in found]
+    train_all(rest, device)
+    for run in rest:
+        result = store.load(run)
+        assert result is not None
+        found[run.key] = summarize(result)
+    print(f"{len(found) - len(rest)} shipped, {len(rest)} from the run store")
+    return found
+
+
+def is_shipped(run: Run) -> bool:
+    """Whether the project comes with the run's result or its summary."""
+    return shipped_path(run).exists() or run.key in shipped_summaries(run.preset)
+
+
+def ship_summaries(runs: Sequence[Run]) -> int:
+    """Write trials.json of the shipped results; returns its size in bytes."""
+    summaries = {}
+    for run in runs:
+        result = Store().load(run)
+        if result is None:
+            raise ValueError(f"{Store().root}: no result of {run.label} ({run.key}) to ship")
+        summary = summarize(result)
+        summaries[run.key] = {k: [float(f"{x:.6g}") for x in v] for k, v in summary.items()}
+    record = {"format": FORMAT_VERSION, "trials": summaries}
+    content = (json.dumps(record, indent=0, sort_keys=True) + "\n").encode()
+    write_atomically(_summaries_path(runs[0].preset), content)
+    return len(content)
+
+
+def shipped_summaries(preset: str) -> dict[str, Summary]:
+    """Summaries by key that come with the project."""
+    path = _summaries_path(preset)
+    if not path.exists():
+        return {}
+    record = json.loads(path.read_text())
+    if record["format"] != FORMAT_VERSION:
+        return {}
+    return {
+        key: {metric: Interval(*values) for metric, values in summary.items()}
+        for key, summary in record["trials"].items()
+    }
+
+
+def _summaries_path(preset: str) -> Path:
+    return project_root() / "data" / "results" / preset / "trials.json"

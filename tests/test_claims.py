@@ -1,0 +1,86 @@
+"""Verdicts follow from the numbers of the figures, and the README says what they are."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from perpcore import claims
+from perpcore.cli import CLAIMS_MARKERS
+from perpcore.statistics import Interval
+
+ROOT = Path(__file__).parents[1]
+FIGURES = ROOT / "figures"
+
+
+def test_every_claim_has_a_rule_with_a_source() -> None:
+    assert {rule.claim.split()[0] for rule in claims.RULES} == {f"C{k}" for k in range(1, 10)}
+    for rule in claims.RULES:
+        assert rule.checks and (FIGURES / f"{rule.source}.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "side", "holds"),
+    [
+        (0.1, 0.3, ">", True),
+        (-0.1, 0.3, ">", False),
+        (-0.3, -0.1, "<", True),
+        (-0.3, 0.1, "<", False),
+    ],
+)
+def test_a_check_holds_if_the_whole_interval_is_on_its_side(
+    low, high, side: str, holds: bool
+) -> None:
+    check = claims.Check("s", side, 0.0, lambda numbers: Interval(0, low, high))
+    assert check.holds(check.compute({})) is holds
+
+
+def altered(tmp_path: Path, change) -> dict[str, dict]:
+    """Verdicts by claim after a change of the numbers of fig06."""
+    for rule in claims.RULES:
+        shutil.copy(FIGURES / f"{rule.source}.json", tmp_path)
+    path = tmp_path / "fig06_recon_metrics.json"
+    record = json.loads(path.read_text())
+    change(record)
+    path.write_text(json.dumps(record))
+    return {c["claim"]: c for c in claims.judge(tmp_path)["claims"]}
+
+
+@pytest.mark.parametrize(("shift", "verdict"), [(0.5, "reproduced"), (-0.5, "not reproduced")])
+def test_verdicts_follow_the_numbers(tmp_path: Path, shift: float, verdict: str) -> None:
+    def change(record: dict) -> None:
+        for rate in ("4", "8"):
+            numbers = record["numbers"][rate]
+            numbers["perp_l2"] = {m: (np.asarray(v) + (-shift if m == "phase_error" else shift)).tolist()
+                                  for m, v in numbers["l2"].items()}  # fmt: skip
+
+    assert altered(tmp_path, change)["C4"]["verdict"] == verdict
+
+
+def test_mixed_evidence_is_partly_and_smoke_is_not_tested(tmp_path: Path) -> None:
+    def better_at_4_only(record: dict) -> None:
+        for rate, sign in (("4", 1), ("8", -1)):
+            numbers = record["numbers"][rate]
+            numbers["perp_l2"] = {
+                m: (np.asarray(v) + sign * 0.5).tolist() for m, v in numbers["l2"].items()
+            }
+
+    assert altered(tmp_path, better_at_4_only)["C4"]["verdict"] == "partly"
+    judged = altered(tmp_path, lambda record: record.update(preset="smoke"))
+    assert judged["C4"]["verdict"] == "not tested at this preset"
+    assert judged["C1"]["verdict"] == "reproduced"
+
+
+def test_the_committed_table_and_the_readme_agree_with_the_figures() -> None:
+    committed = json.loads((FIGURES / "tab05_claims.json").read_text())["numbers"]
+    now = claims.judge(FIGURES)
+    assert [(c["claim"], c["verdict"]) for c in committed["claims"]] == [
+        (c["claim"], c["verdict"]) for c in now["claims"]
+    ]
+    readme = (ROOT / "README.md").read_text()
+    table = readme.split(CLAIMS_MARKERS[0])[1].split(CLAIMS_MARKERS[1])[0].strip()
+    assert table == claims.markdown(committed, "figures/")
