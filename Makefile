@@ -23,7 +23,9 @@ lab: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -c constraints.txt -e ".[notebooks,test]"
+	$(BIN)/python -m pip install -c constraints.txt -e ".[notebooks,data,test]"
+	# Its reader is a reference for ours; its dependencies (torchvision) would change torch.
+	$(BIN)/python -m pip install -c constraints.txt --no-deps fastmri
 	touch $(STAMP)
 
 clean:

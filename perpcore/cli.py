@@ -198,6 +198,32 @@ def claims(update_readme: bool = False) -> None:
         write_atomically(readme, text.encode())
 
 
+def data(
+    action: tyro.conf.Positional[Literal["fetch", "inspect"]],
+    target: tyro.conf.Positional[str],
+    format: str = "auto",
+    preview: str = "preview.png",
+) -> None:
+    """Get an openly licensed measured file, or say what a file of one's own is.
+
+    Args:
+        action: "fetch" or "inspect".
+        target: Name of a file to fetch (head, brain), or path of a file to inspect.
+        format: Reader for `inspect`: auto, fastmri, calgary, mrd, nifti or arrays.
+        preview: Where `inspect` writes a picture of the middle slice; "" for none.
+    """
+    from perpcore.readers import fetch, inspect
+
+    if action == "fetch":
+        path = fetch.fetch(target)
+        source = fetch.SOURCES[target]
+        print(f"{path}\n{source.what}\nlicence: {source.licence}")
+        return
+    print(inspect.describe(target, format))
+    if preview:
+        print(f"preview: {inspect.preview(target, Path(preview), format)}")
+
+
 def info() -> None:
     """Versions, device, presets, and what the run store holds."""
     print(f"perpcore {perpcore.__version__}, torch {torch.__version__}, "
@@ -223,6 +249,7 @@ def main() -> None:
         "runs": runs,
         "ship": ship,
         "claims": claims,
+        "data": data,
         "info": info,
     }
     try:
