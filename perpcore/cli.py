@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import sys
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import tyro
@@ -18,14 +18,12 @@ import tyro
 import perpcore
 from perpcore import experiments, grid, pool
 from perpcore.claims import markdown
+from perpcore.execute import NotebookError, execute
+from perpcore.runs import Run
 from perpcore.store import DamagedResultError, Store, encode_result, project_root, shipped_path
 from perpcore.training import NonFiniteLossError, pick_device, write_atomically
 
 CLAIMS_MARKERS = ("<!-- claims: perpcore claims --update-readme -->", "<!-- end of claims -->")
-
-
-class NotebookError(RuntimeError):
-    """A notebook stopped with an error."""
 
 
 Preset = Literal["smoke", "quick", "paper"]
@@ -40,6 +38,8 @@ def figures(
     only: str = "",
     workers: int = 0,
     in_place: bool = False,
+    data: str = "",
+    test_subjects: tuple[str, ...] = (),
 ) -> None:
     """Train what the run store lacks, then run the notebooks: all figures and tables.
 
@@ -52,20 +52,29 @@ def figures(
         only: Run only the notebooks whose name starts with this, e.g. 02.
         workers: Training runs at a time; 0: one per CPU core (at most 8), one on a GPU.
         in_place: Write the outputs into notebooks/ (for committing them).
+        data: Measured images, a file or folder ("PATH" or "FORMAT:PATH"): notebooks 04 and 05 are
+            run on them, and the figures go to figures/own/.
+        test_subjects: Subjects of `data` that are kept for testing.
     """
+    if data:
+        only = only or "0[45]"
+        os.environ.setdefault("PERPCORE_FIGURES", str(project_root() / "figures" / "own"))
     notebooks = [
         path for path in sorted((project_root() / "notebooks").glob("[0-9]*.ipynb"))
-        if path.name.startswith(only)
+        if re.match(only, path.name)
     ]  # fmt: skip
     if not notebooks:
         raise ValueError(
             f"only: no notebook in {project_root() / 'notebooks'} starts with {only!r}"
         )
     began = time.perf_counter()
-    wanted = [
-        run for path in notebooks if path.name[:2] in grid.NOTEBOOK_RUNS
-        for run in grid.NOTEBOOK_RUNS[path.name[:2]](preset, seed)
-    ]  # fmt: skip
+    if data:
+        wanted: list[Run] = grid.recon_runs(preset, seed, data, test_subjects)
+    else:
+        wanted = [
+            run for path in notebooks if path.name[:2] in grid.NOTEBOOK_RUNS
+            for run in grid.NOTEBOOK_RUNS[path.name[:2]](preset, seed)
+        ]  # fmt: skip
     wanted = [run for run in dict.fromkeys(wanted) if not (from_shipped and pool.is_shipped(run))]
     if retrain:
         for run in wanted:
@@ -74,58 +83,47 @@ def figures(
     os.environ["PERPCORE_FROM_SHIPPED"] = "1" if from_shipped else "0"
     # A bar in a saved notebook is a heap of carriage returns.
     os.environ["TQDM_DISABLE"] = "1"
+    parameters: dict[str, Any] = {
+        "preset": preset, "device": device, "seed": seed, "retrain": False,
+        **({"data": data, "test_subjects": list(test_subjects)} if data else {}),
+    }  # fmt: skip
     for path in notebooks:
         start = time.perf_counter()
         print(f"{path.stem} ...", end=" ", flush=True)
-        parameters = {"preset": preset, "device": device, "seed": seed, "retrain": False}
-        _execute(path, parameters, in_place)
+        execute(path, parameters, in_place)
         print(f"{time.perf_counter() - start:.0f} s", flush=True)
     from perpcore import plotting
 
     print(f"{plotting.write_index()}  ({(time.perf_counter() - began) / 60:.1f} min in all)")
 
 
-def _execute(path: Path, parameters: dict[str, object], in_place: bool) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the notebook tools, not of the notebooks
-        import nbformat
-        import papermill
-
-        out = project_root() / "data" / "executed" / str(parameters["preset"]) / path.name
-        out.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            papermill.execute_notebook(
-                path, out, parameters, cwd=path.parent, kernel_name="python3", progress_bar=False,
-                extra_arguments=["--log-level=40"],
-            )  # fmt: skip
-        except papermill.PapermillExecutionError as error:
-            raise NotebookError(
-                f"{path.name} failed: {error.ename}: {error.evalue} (all of it: {out})"
-            ) from None
-        if not in_place:
-            return
-        notebook = nbformat.read(out, as_version=4)
-        notebook.cells = [
-            c for c in notebook.cells if "injected-parameters" not in c.metadata.get("tags", [])
-        ]
-        for holder in (notebook, *notebook.cells):
-            holder.metadata.pop("papermill", None)
-            holder.metadata.pop("execution", None)
-        write_atomically(path, (nbformat.writes(notebook) + "\n").encode())
-
-
 def train(
-    key: tyro.conf.Positional[str], preset: Preset = "quick", device: str = "auto", seed: int = 0
+    key: tyro.conf.Positional[str],
+    preset: Preset = "quick",
+    device: str = "auto",
+    seed: int = 0,
+    data: str = "",
+    format: str = "auto",
+    loss: str = "",
+    test_subjects: tuple[str, ...] = (),
 ) -> None:
     """Train one run; continues where it was interrupted, returns at once where it is done.
 
     Args:
-        key: Key of the run, or its name (see `perpcore runs`).
+        key: Key of the run, or its name (see `perpcore runs`), or "recon" with `data`.
         preset: Preset that the run belongs to.
         device: "auto", "cpu", "cuda" or "mps".
         seed: First seed of the preset.
+        data: Measured images to train on: a file or folder.
+        format: Their reader: auto, fastmri, calgary, mrd, nifti or arrays.
+        loss: With `data`: only this loss.
+        test_subjects: Subjects of `data` that are kept for testing.
     """
-    runs = [r for r in grid.all_runs(preset, seed) if key in (r.key, r.label)]
+    if data:
+        found = grid.recon_runs(preset, seed, f"{format}:{data}", test_subjects)
+        runs = [r for r in found if key == "recon" and loss in ("", r.loss)]
+    else:
+        runs = [r for r in grid.all_runs(preset, seed) if key in (r.key, r.label)]
     if not runs:
         raise ValueError(f"key: no run of preset {preset!r} has key or name {key!r}")
     for run in runs:
@@ -146,23 +144,30 @@ def runs(preset: Preset = "quick", seed: int = 0) -> None:
         state = "done" if store.result_path(run).exists() else "missing"
         if state == "missing" and store.checkpoint_path(run).exists():
             state = "begun"
-        print(f"{run.key}  {run.task:<12}  {run.label:<18} seed {run.seed}  {state}")
+        task = f"{run.coils} coils" if run.coils > 1 else run.task
+        print(f"{run.key}  {task:<12}  {run.label:<18} seed {run.seed}  {state}")
 
 
 def ship(preset: Preset = "quick", seed: int = 0) -> None:
-    """Copy a preset's results to data/results/: metrics, curves, weights in half precision; of the
-    trials and ablations only means and intervals.
+    """Copy a preset's results to data/results/: metrics, curves, weights in half precision (not
+    those of the unrolled networks); of the trials and ablations only means and intervals.
 
     Args:
         preset: Size of the experiments.
         seed: First seed.
     """
     store, results = Store(), []
-    for run in [*grid.recon_runs(preset, seed), *grid.motion_runs(preset, seed)]:
+    for run in [
+        *grid.recon_runs(preset, seed),
+        *grid.unrolled_runs(preset, seed),
+        *grid.motion_runs(preset, seed),
+    ]:
         result = store.load(run)
         if result is None:
             raise ValueError(f"{store.root}: no result of {run.label} ({run.key}) to ship")
         result.examples = {}  # the weights make them again
+        if run.cascades:
+            result.weights = {}  # no notebook reconstructs with them
         results.append(result)
     for old in shipped_path(results[0].run).parent.glob("*.h5"):
         old.unlink()

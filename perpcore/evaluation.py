@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from perpcore.datasets import PhantomMotion, PhantomRecon
+from perpcore.datasets import MeasuredRecon, PhantomMotion, PhantomRecon
 from perpcore.metrics import evaluate, evaluate_fields, image_norm
 from perpcore.motion import jacobian_determinant, warp
 
@@ -29,7 +29,9 @@ class Evaluation(NamedTuple):
     examples: dict[str, np.ndarray]
 
 
-def evaluate_recon(model: nn.Module, data: PhantomRecon, split: str, count: int) -> Evaluation:
+def evaluate_recon(
+    model: nn.Module, data: PhantomRecon | MeasuredRecon, split: str, count: int
+) -> Evaluation:
     """Reconstruct the first `count` images of a split at each acceleration."""
 
     def step(indices: range, rate: int) -> tuple[dict[str, Tensor], Tensor, np.ndarray]:

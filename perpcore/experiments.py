@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
-from perpcore.datasets import PhantomMotion, PhantomRecon
+from perpcore.datasets import MeasuredRecon, PhantomMotion, PhantomMultiCoil, PhantomRecon
 from perpcore.evaluation import Evaluation, evaluate_motion, evaluate_recon
 from perpcore.losses import LOSSES
-from perpcore.models import MotionNet, UNet, parameter_count
+from perpcore.models import MotionNet, UNet, UnrolledNet, parameter_count
 from perpcore.runs import MotionRun, Run
 from perpcore.store import (
     DamagedResultError,
@@ -24,13 +25,13 @@ from perpcore.store import (
     read_result,
     shipped_path,
 )
-from perpcore.training import fit, peak_memory, pick_device
+from perpcore.training import fit, peak_memory, pick_device, processes
 
 
 class Task(NamedTuple):
     """What `make_task` returns."""
 
-    data: PhantomRecon | PhantomMotion
+    data: PhantomRecon | MeasuredRecon | PhantomMotion
     evaluate: Callable[[nn.Module, str, int], Evaluation]
     main_metric: str
 
@@ -66,6 +67,8 @@ def build_model(run: Run, weights: dict[str, Tensor] | None = None) -> nn.Module
         if isinstance(run, MotionRun):
             channels = 1 if run.inputs == "magnitude" else 2
             model = MotionNet(channels, run.width, run.depth, run.flow)
+        elif run.cascades:
+            model = UnrolledNet(run.cascades, run.width, run.depth)
         else:
             model = UNet(run.width, run.depth)
     if weights is not None:
@@ -80,10 +83,16 @@ def train(
     """Train and evaluate a run and keep its result; continues a run that was interrupted.
 
     Idempotent: where the store has the result, or another process is making it, that is returned.
+    Under torchrun the processes share the training, and the first one keeps the result.
     """
     store = store or Store()
-    with store.lock(run):
+    rank, world = processes()
+    with store.lock(run) if rank == 0 else nullcontext():
+        if world > 1:
+            distributed.barrier()  # not before the first process holds the lock
         done = store.load(run)
+        if world > 1:
+            distributed.barrier()  # all have looked before it can be written
         if done is not None:
             return done
         target = pick_device(device)
@@ -111,7 +120,8 @@ def train(
             run, tested.metrics, pd.DataFrame(history), tested.calibration, tested.examples,
             {name: value.cpu() for name, value in model.state_dict().items()}, record,
         )  # fmt: skip
-        store.save(result)
+        if rank == 0:
+            store.save(result)
         return result
 
 
@@ -160,13 +170,25 @@ def make_task(run: Run, device: torch.device | str = "cpu") -> Task:
     if isinstance(run, MotionRun):
         motion = PhantomMotion(run, device)
         return Task(motion, lambda m, split, n: evaluate_motion(m, motion, split, n), "epe")
-    recon = PhantomRecon(run, device)
+    recon = recon_data(run, device)
     return Task(recon, lambda m, split, n: evaluate_recon(m, recon, split, n), "psnr")
 
 
 def zero_filled_result(run: Run) -> Evaluation:
     """Test metrics and calibration of the network's input, for comparison."""
-    return evaluate_recon(nn.Identity(), PhantomRecon(run), "test", run.n_test)
+
+    class ZeroFilled(nn.Module):
+        def forward(self, zero_filled: Tensor, *others: Tensor) -> Tensor:
+            return zero_filled
+
+    return evaluate_recon(ZeroFilled(), recon_data(run), "test", run.n_test)
+
+
+def recon_data(run: Run, device: torch.device | str = "cpu") -> PhantomRecon | MeasuredRecon:
+    """The images of a reconstruction run, generated or measured."""
+    if run.data != "phantom":
+        return MeasuredRecon(run, device)
+    return PhantomMultiCoil(run, device) if run.coils > 1 else PhantomRecon(run, device)
 
 
 def zero_field_result(run: MotionRun) -> Evaluation:

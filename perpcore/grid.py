@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
+from perpcore.datasets import fingerprint, open_source
 from perpcore.runs import MotionRun, Run
 
 AnyRun = TypeVar("AnyRun", Run, MotionRun)
@@ -69,6 +70,12 @@ _TRIAL_SIZE: dict[str, dict[str, Any]] = {
 }
 """Trials and ablations are smaller than the runs of their preset, and never see test images."""
 
+_UNROLLED: dict[str, dict[str, Any]] = {
+    "smoke": {"coils": 2, "cascades": 2, "depth": 1, "steps": 6, "validate_every": 3},
+    "quick": {"coils": 4, "cascades": 3, "depth": 2, "size": 64, "steps": 400, "n_test": 32},
+    "paper": {"coils": 8, "cascades": 6, "depth": 3, "width": 24},
+}
+
 RATES = (1e-3, 2e-3, 4e-3, 8e-3)
 WEIGHTED_TRIALS = ((2e-3, 1.0), (2e-3, 10.0), (4e-3, 1.0), (4e-3, 10.0))
 WARMUP = 0.4
@@ -83,9 +90,29 @@ class Trial(NamedTuple):
     run: Run
 
 
-def recon_runs(preset: str = "quick", seed: int = 0) -> list[Run]:
-    """The runs of notebooks 04 and 05: one per loss and seed, same everything else."""
+def recon_runs(
+    preset: str = "quick", seed: int = 0, data: str = "", test_subjects: Sequence[str] = ()
+) -> list[Run]:
+    """The runs of notebooks 04 and 05: one per loss and seed, same everything else.
+
+    With `data`, a file or folder of measured images ("PATH", or "FORMAT:PATH" with a reader's
+    name), the networks are trained on those of all subjects but `test_subjects`. No noise is
+    added to them.
+    """
     base = _preset(PRESETS, preset)
+    if data:
+        found = fingerprint(open_source(data))
+        base = replace(base, data=found, source=data, test_subjects=tuple(test_subjects), noise=0.0)
+    return [
+        _tuned(replace(base, loss=loss, seed=s))
+        for s in range(seed, seed + SEEDS[preset])
+        for loss in RECON_LOSSES
+    ]
+
+
+def unrolled_runs(preset: str = "quick", seed: int = 0) -> list[Run]:
+    """The second comparison of notebooks 04 and 05: unrolled networks on multi-coil k-space."""
+    base = replace(_preset(PRESETS, preset), **_UNROLLED[preset])
     return [
         _tuned(replace(base, loss=loss, seed=s))
         for s in range(seed, seed + SEEDS[preset])
@@ -168,8 +195,13 @@ def trial_runs(preset: str = "quick", seed: int = 0) -> list[Run]:
     return list(dict.fromkeys(trial.run for trial in trials))
 
 
+def _both_recon(preset: str, seed: int) -> list[Run]:
+    return [*recon_runs(preset, seed), *unrolled_runs(preset, seed)]
+
+
 NOTEBOOK_RUNS: dict[str, Callable[[str, int], Sequence[Run]]] = {
-    "04": recon_runs, "05": recon_runs, "06": motion_runs, "07": motion_runs, "08": trial_runs,
+    "04": _both_recon, "05": _both_recon, "06": motion_runs, "07": motion_runs,
+    "08": trial_runs, "09": recon_runs,
 }  # fmt: skip
 """Number of a notebook → the runs it needs."""
 

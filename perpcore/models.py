@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from perpcore.coils import adjoint, forward
 from perpcore.motion import warp
 
 
@@ -71,6 +72,37 @@ class UNet(nn.Module):
             x = self.up[level](torch.cat([x, skips[level]], 1))
         x = self.out(x)[..., :rows, :columns]
         return image + torch.complex(x[:, 0], x[:, 1])
+
+
+class UnrolledNet(nn.Module):
+    """Cascades of a small U-Net and soft data consistency (after Schlemper et al. 2018).
+
+    Each cascade: x ← x − λ Aᴴ(A x − y) + CNN(x), with its own λ and network; A as in `coils`.
+
+    Parameters
+    ----------
+    cascades, width, depth : int
+        Number of cascades, and size of their U-Nets.
+    """
+
+    def __init__(self, cascades: int = 3, width: int = 16, depth: int = 2) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(UNet(width, depth) for _ in range(cascades))
+        self.step = nn.Parameter(torch.full((cascades,), 0.5))
+
+    def forward(
+        self, zero_filled: Tensor, kspace: Tensor, coil_sensitivities: Tensor, mask: Tensor
+    ) -> Tensor:
+        """Aᴴy (batch, row, column), y and S (batch, coil, row, column), mask (batch, row, column).
+
+        All complex64 but the mask; returns complex images like `zero_filled`.
+        """
+        image = zero_filled
+        for step, network in zip(self.step, self.networks, strict=True):
+            residual = forward(image, coil_sensitivities, mask) - kspace
+            # The U-Net adds its correction to its input.
+            image = network(image) - step * adjoint(residual, coil_sensitivities, mask)
+        return image
 
 
 class MotionNet(nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from perpcore.kspace import MASKS
@@ -14,6 +14,8 @@ FORMAT_VERSION = 2
 """Part of every key: raised whenever code changes what a run gives or how it is stored."""
 
 TASKS = ("recon", "registration")
+LATER = ("test_subjects", "coils", "cascades")
+"""Fields that came after format 2 began."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,12 @@ class Run:
     noise in each part of the training targets, `rough_phase` that (in rad) of a phase that is
     independent from pixel to pixel and belongs to the true images. With `inputs` "magnitude" the
     network does not see the phase. `evaluate_on` "validation" keeps the test images unseen.
+
+    With several `coils` the sensitivities are generated, and given to the network; with `cascades`
+    it is an unrolled network of so many.
+
+    For measured images `data` is their fingerprint and `test_subjects` those kept for testing (see
+    `datasets.MeasuredRecon`); `source` says where the files lie and is no part of the identity.
     """
 
     task: str = "recon"
@@ -55,6 +63,10 @@ class Run:
     rough_phase: float = 0.0
     inputs: str = "complex"
     evaluate_on: str = "test"
+    test_subjects: tuple[str, ...] = ()
+    coils: int = 1
+    cascades: int = 0
+    source: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         """Refuse values that no run can have."""
@@ -68,8 +80,14 @@ class Run:
                     f"{name}: expected {', '.join(known)}, got {getattr(self, name)!r}"
                 )
         known_data = "coronal" if self.task == "registration" else "phantom"
-        if self.data != known_data:
+        measured = self.task == "recon" and self.data.startswith("measured ")
+        if self.data != known_data and not measured:
             raise ValueError(f"data: expected {known_data!r} for {self.task}, got {self.data!r}")
+        if self.coils < 1 or self.cascades < 0 or (self.coils > 1) != (self.cascades > 0):
+            raise ValueError(
+                f"coils, cascades: expected 1 and 0, or more coils and an unrolled network, "
+                f"got {self.coils} and {self.cascades}"
+            )
         for name in ("steps", "batch", "validate_every", "n_validation", "n_test", "width"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
@@ -84,7 +102,7 @@ class Run:
     @property
     def key(self) -> str:
         """Hash of all fields and of the format version."""
-        text = json.dumps([FORMAT_VERSION, asdict(self)], sort_keys=True)
+        text = json.dumps([FORMAT_VERSION, self._identity()], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
@@ -92,19 +110,27 @@ class Run:
         """Name within its comparison."""
         return self.loss
 
+    def _identity(self) -> dict[str, Any]:
+        """What tells results apart; LATER fields at their default leave older keys alone."""
+        defaults = {f.name: f.default for f in fields(self) if f.name in LATER}
+        return {k: v for k, v in asdict(self).items()
+                if k != "source" and (k not in LATER or v != defaults[k])}  # fmt: skip
+
     def to_json(self) -> str:
-        """All fields as JSON; `Run.from_json` is the inverse."""
-        return json.dumps(asdict(self), sort_keys=True)
+        """All fields but `source` as JSON; `Run.from_json` is the inverse."""
+        return json.dumps(self._identity(), sort_keys=True)
 
     @staticmethod
     def from_json(text: str) -> Run:
         """Raises ValueError where the text does not describe a run of this version."""
         values: dict[str, Any] = json.loads(text)
         cls = MotionRun if values.get("task") == "registration" else Run
-        known = {f.name for f in fields(cls)}
+        values = {f.name: f.default for f in fields(cls) if f.name in LATER} | values
+        known = {f.name for f in fields(cls)} - {"source"}
         if set(values) != known:
             raise ValueError(f"run: unexpected or missing fields {sorted(set(values) ^ known)}")
-        values["accelerations"] = tuple(values["accelerations"])
+        for name in ("accelerations", "test_subjects"):
+            values[name] = tuple(values[name])
         values["loss_options"] = tuple((name, value) for name, value in values["loss_options"])
         return cls(**values)
 

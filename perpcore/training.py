@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from tqdm import tqdm
 
 from perpcore.runs import Run
@@ -74,6 +74,10 @@ def fit(
     Batches depend on the step alone and the loop draws no random numbers, so a run that was
     killed and continues from its checkpoint ends with the same weights on the same CPU.
 
+    Under torchrun (an initialised process group) each process takes its share of every batch and
+    gradients are averaged; the result is that of one process up to rounding. The first process
+    writes the checkpoints.
+
     Parameters
     ----------
     draw : callable
@@ -98,24 +102,31 @@ def fit(
     NonFiniteLossError
         Naming the step and the last good checkpoint.
     """
+    rank, world = processes()
+    if run.batch % world:
+        raise ValueError(f"batch: expected a multiple of {world} processes, got {run.batch}")
     parameters = [*model.parameters(), *loss.parameters()]
     device = parameters[0].device
     optimizer = torch.optim.AdamW(parameters, lr=run.learning_rate, fused=device.type != "mps")
     parts = {"model": model, "loss": loss, "optimizer": optimizer}
     start, history = _load_checkpoint(checkpoint, run, parts)
+    # The two losses are kept out of the replica's state: their parameters are in `parameters`.
+    objective: nn.Module = Objective(model, loss, warmup[1] if warmup else loss)
+    if world > 1:
+        objective = nn.parallel.DistributedDataParallel(objective)
     losses = torch.zeros(run.steps, device=device)
     since = start
     bar = tqdm(
-        total=run.steps, initial=start, desc=run.loss, disable=not progress, file=sys.stdout,
-        mininterval=1, ncols=100,
+        total=run.steps, initial=start, desc=run.loss, disable=not progress or rank > 0,
+        file=sys.stdout, mininterval=1, ncols=100,
     )  # fmt: skip
     with bar:
         for step in range(start, run.steps):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(run, step)
-            batch = draw(step)
-            active = warmup[1] if warmup and step < warmup[0] else loss
-            value = active(model(*batch.inputs), batch.target)
+            batch = share(draw(step), rank, world)
+            warm = warmup is not None and step < warmup[0]
+            value = objective(batch.inputs, batch.target, warm)
             optimizer.zero_grad()
             value.backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -140,10 +151,36 @@ def fit(
                 if main_metric:
                     shown[main_metric] = f"{row[main_metric]:.3f}"
                 bar.set_postfix(shown, refresh=False)
-                if checkpoint is not None:
+                if checkpoint is not None and rank == 0:
                     _save_checkpoint(checkpoint, run, done, parts, history)
     model.eval()
     return history
+
+
+class Objective(nn.Module):
+    """Loss of a network's answer, as one module, so that its replicas share all gradients."""
+
+    def __init__(self, model: nn.Module, loss: nn.Module, first: nn.Module) -> None:
+        super().__init__()
+        self.model, self.loss, self.first = model, loss, first
+
+    def forward(self, inputs: tuple[Tensor, ...], target: Tensor, warm: bool) -> Tensor:
+        """The warm-up's loss where `warm`."""
+        return (self.first if warm else self.loss)(self.model(*inputs), target)
+
+
+def processes() -> tuple[int, int]:
+    """Rank of this process and number of processes; joins torchrun's group where there is one."""
+    if "TORCHELASTIC_RUN_ID" in os.environ and not distributed.is_initialized():
+        distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    if not distributed.is_initialized():
+        return 0, 1
+    return distributed.get_rank(), distributed.get_world_size()
+
+
+def share(batch: Any, rank: int, world: int) -> Any:
+    """Every `world`-th sample of a batch (a named tuple of tensors)."""
+    return batch if world == 1 else type(batch)(*(part[rank::world] for part in batch))
 
 
 def peak_memory(device: torch.device) -> float:

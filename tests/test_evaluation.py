@@ -13,7 +13,7 @@ from perpcore.grid import PRESETS
 from perpcore.runs import MotionRun
 
 RECON = PRESETS["smoke"]
-MOTION = MotionRun(size=32, batch=3)
+MOTION = MotionRun(size=32, batch=3, accelerations=(4,))
 
 
 class Answers(nn.Module):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from conftest import complex_tensor
 
-from perpcore.models import MotionNet, UNet, _normal_flow, parameter_count
+from perpcore.coils import adjoint, forward
+from perpcore.datasets import PhantomMultiCoil
+from perpcore.grid import PRESETS
+from perpcore.models import MotionNet, UNet, UnrolledNet, _normal_flow, parameter_count
 from perpcore.motion import warp
 
 
@@ -82,3 +87,25 @@ def test_motion_net_names_wrong_input() -> None:
         MotionNet(1, 8, 4)(image, image)
     with pytest.raises(ValueError, match="moving"):
         MotionNet(1, 8, 3)(image, image[:, :16])
+
+
+def test_unrolled_net_starts_as_data_consistency_and_learns() -> None:
+    """One cascade of an untrained network is a gradient step; training lowers the loss."""
+    run = replace(PRESETS["smoke"], coils=3, cascades=2, depth=1)
+    batch = PhantomMultiCoil(run).training_batch(0)
+    model = UnrolledNet(1, 8, 1)
+    image = model(*batch.inputs)
+    assert image.shape == batch.target.shape and image.dtype == torch.complex64
+    residual = forward(batch.zero_filled, batch.coil_sensitivities, batch.mask) - batch.kspace
+    gradient = adjoint(residual, batch.coil_sensitivities, batch.mask)
+    torch.testing.assert_close(image, batch.zero_filled - 0.5 * gradient, atol=0.05, rtol=0)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    losses = []
+    for _ in range(150):
+        loss = (model(*batch.inputs) - batch.target).abs().square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.7 * losses[0]
+    assert model.step.grad is not None

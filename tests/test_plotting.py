@@ -56,5 +56,5 @@ def test_every_loss_has_a_colour_and_a_label() -> None:
 
     for loss in (*RECON_LOSSES, *MOTION_LOSSES):
         assert loss in plotting.COLORS and loss in plotting.LABELS and loss in plotting.LINES
-    for shown in (RECON_LOSSES, [run.label for run in motion_runs()]):
+    for shown in (set(RECON_LOSSES), {run.label for run in motion_runs()}):
         assert len({plotting.COLORS[name] for name in shown}) == len(shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields, replace
 
 import pytest
@@ -18,10 +19,29 @@ def test_every_field_changes_the_key() -> None:
         "learning_rate": 1.0, "validate_every": 7, "n_validation": 3, "n_test": 5, "seed": 9,
         "preset": "smoke", "loss_options": (("eps", 0.1),), "loss_scale": 10.0, "target_noise": 0.1,
         "rough_phase": 0.5, "inputs": "magnitude", "evaluate_on": "validation",
+        "test_subjects": ("b",),
     }  # fmt: skip
-    assert set(changed) == {f.name for f in fields(Run)} - {"task", "data"}
+    assert set(changed) == {f.name for f in fields(Run)} - {
+        "task",
+        "data",
+        "source",
+        "coils",
+        "cascades",
+    }
     keys = {replace(run, **{name: value}).key for name, value in changed.items()} | {run.key}
-    assert len(keys) == len(changed) + 1
+    keys |= {
+        Run(coils=2, cascades=1).key,
+        Run(coils=3, cascades=1).key,
+        Run(coils=2, cascades=2).key,
+    }
+    assert len(keys) == len(changed) + 4
+
+
+def test_later_fields_leave_the_keys_of_older_runs_alone() -> None:
+    identity = json.loads(Run().to_json())
+    assert not {"test_subjects", "coils", "cascades", "source"} & set(identity)
+    run = Run(coils=4, cascades=2)
+    assert Run.from_json(run.to_json()) == run
 
 
 def test_json_gives_the_same_run_back() -> None:

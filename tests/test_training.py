@@ -104,6 +104,39 @@ def test_killed_runs_continue_to_the_same_result(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_two_processes_train_like_one(tmp_path: Path) -> None:
+    script = tmp_path / "job.py"
+    script.write_text(
+        textwrap.dedent(f"""
+        import sys
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        import torch
+        from pathlib import Path
+        from perpcore.training import processes
+        from test_training import run_fit
+        rank, world = processes()
+        assert world == 2
+        model, _ = run_fit(Path(sys.argv[1]) / "checkpoint.pt")
+        torch.save(model.state_dict(), f"{{sys.argv[1]}}/rank{{rank}}.pt")
+    """)
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+    ]
+    done = subprocess.run([*command, script, tmp_path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    alone = run_fit(None)[0].state_dict()
+    for rank in (0, 1):
+        together = torch.load(tmp_path / f"rank{rank}.pt", weights_only=True)
+        for name, weight in alone.items():
+            torch.testing.assert_close(together[name], weight, atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize("damage", ["flip", "truncate", "empty"])
 def test_a_damaged_checkpoint_is_named_and_the_previous_one_used(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str

@@ -24,10 +24,15 @@ def find_measured() -> Path | None:
     named = os.environ.get("PERPCORE_MEASURED")
     if named:
         return Path(named)
-    root = project_root()
-    test_data = Path(os.environ.get("PERPCORE_TEST_DATA") or root.parent / "shared" / "data")
-    places = (root / "data" / "measured", test_data / "larson")
-    return next((p / MEASURED_NAME for p in places if (p / MEASURED_NAME).is_file()), None)
+    fetched = project_root() / "data" / "measured" / MEASURED_NAME
+    return fetched if fetched.is_file() else find_test_data(f"larson/{MEASURED_NAME}")
+
+
+def find_test_data(name: str) -> Path | None:
+    """A file of the project's measured test data, or None where they are not at hand."""
+    folder = os.environ.get("PERPCORE_TEST_DATA") or project_root().parent / "shared" / "data"
+    path = Path(folder) / name
+    return path if path.is_file() else None
 
 
 def read_kspace(path: Path | str) -> Tensor:

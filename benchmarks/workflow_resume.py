@@ -1,0 +1,70 @@
+"""A grid of four runs under Snakemake, killed with SIGKILL in the middle and started again.
+
+    python benchmarks/workflow_resume.py [--snakemake PATH]
+
+Prints when each result was written: what was finished before the kill must not be written again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from perpcore import grid
+from perpcore.store import Store
+
+ROOT = Path(__file__).parents[1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--snakemake", default="snakemake")
+    args = parser.parse_args()
+    runs = grid.motion_runs("quick")[:4]
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder))
+        environment = {
+            **os.environ,
+            "PERPCORE_RUNS": folder,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        }
+        command = [
+            args.snakemake, "-s", ROOT / "workflow/Snakefile", "-d", ROOT, "--cores", "2",
+            "--profile", ROOT / "workflow/profiles/default", "--quiet", "all",
+            "--config", "keys=" + ",".join(r.key for r in runs), "--", "runs",
+        ]  # fmt: skip
+
+        def finished() -> dict[str, float]:
+            paths = [(r.label, store.result_path(r)) for r in runs]
+            return {label: path.stat().st_mtime for label, path in paths if path.exists()}
+
+        began = time.time()
+        process = subprocess.Popen(command, env=environment, start_new_session=True)
+        while len(finished()) < 2:
+            if process.poll() is not None:
+                sys.exit("Snakemake ended early")
+            time.sleep(0.5)
+        time.sleep(20)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        before = finished()
+        begun = [r.label for r in runs if store.checkpoint_path(r).exists()]
+        print(f"killed after {time.time() - began:.0f} s; finished: {list(before)}, begun: {begun}")
+        subprocess.run([*command[:-2], "--unlock"], env=environment, check=True)
+        subprocess.run(command, env=environment, check=True)
+        after = finished()
+        print(f"all {len(after)} of {len(runs)} finished after {time.time() - began:.0f} s")
+        again = [label for label in before if after[label] != before[label]]
+        print(f"written again: {again or 'none'}")
+        if again or len(after) != len(runs):
+            sys.exit("failed")
+
+
+if __name__ == "__main__":
+    main()
