@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from functools import lru_cache
-from itertools import count
-from math import gcd
 from typing import NamedTuple
 
 import numpy as np
@@ -15,8 +11,6 @@ from torch import Tensor
 from perpcore import motion, phantoms
 from perpcore.coils import adjoint, forward, generated_sensitivities
 from perpcore.kspace import complex_noise, fft2c, ifft2c, sampling_mask
-from perpcore.readers import FORMATS, Volume, crop_center, open_folder
-from perpcore.readers.inspect import combined_image
 from perpcore.runs import MotionRun, Run
 
 SPLITS = ("train", "validation", "test")
@@ -52,13 +46,13 @@ class PhantomRecon:
 
     def batch(self, split: str, indices: range, acceleration: int | None = None) -> ReconBatch:
         """Images `indices` of a split; by default each with one of the run's accelerations."""
-        seed = _seed(self.run, split)
+        seed = split_seed(self.run, split)
         run = self.run
         images, body = phantoms.generate(indices, run.size, seed=seed, device=self.device)
         if run.rough_phase:
             phase = _noise(run, [seed, 41], indices, run.rough_phase).real.to(self.device)
             images = images * torch.polar(torch.ones_like(phase), phase)
-        zero_filled = _undersample(images, run, [seed], indices, acceleration)
+        zero_filled = undersample(images, run, [seed], indices, acceleration)
         zero_filled, target = scale_to_input(zero_filled, images)
         if run.inputs == "magnitude":
             zero_filled = zero_filled.abs().to(images.dtype)
@@ -93,7 +87,7 @@ class PhantomMultiCoil(PhantomRecon):
         self, split: str, indices: range, acceleration: int | None = None
     ) -> MultiCoilBatch:
         """Images `indices` of a split; by default each with one of the run's accelerations."""
-        run, seed = self.run, _seed(self.run, split)
+        run, seed = self.run, split_seed(self.run, split)
         images, body = phantoms.generate(indices, run.size, seed=seed, device=self.device)
         masks, noise, maps = [], [], []
         for index in indices:
@@ -113,82 +107,6 @@ class PhantomMultiCoil(PhantomRecon):
             zero_filled / scale, images / scale, body, kspace / scale.unsqueeze(1), sensitivities,
             mask,
         )  # fmt: skip
-
-
-class MeasuredRecon:
-    """Undersampled measured images, split by subject.
-
-    `run.source` is a file or folder that the readers know, as "FORMAT:PATH". The slices of
-    `run.test_subjects` are for testing; of the others every fifth volume is for validation. Images
-    of several coils are combined; all are cropped in k-space to the run's matrix. Nothing is kept
-    in memory but the last 256 images.
-    """
-
-    def __init__(self, run: Run, device: torch.device | str = "cpu") -> None:
-        self.run, self.device = run, torch.device(device)
-        volumes = open_source(run.source)
-        found = fingerprint(volumes)
-        if found != run.data:
-            raise ValueError(
-                f"{run.source}: expected the files of the run, {run.data}, got {found}"
-            )
-        subjects = sorted({v.subject for v in volumes})
-        unknown = set(run.test_subjects) - set(subjects)
-        training = [v for v in volumes if v.subject not in run.test_subjects]
-        if unknown or not run.test_subjects or not training:
-            raise ValueError(
-                f"test_subjects: expected some, not all, of {', '.join(subjects)}, "
-                f"got {', '.join(run.test_subjects) or 'none'}"
-            )
-        parts = {
-            "test": [v for v in volumes if v.subject in run.test_subjects],
-            "validation": training[::5],
-            "train": [v for k, v in enumerate(training) if k % 5] or training,
-        }
-        self.slices = {
-            split: [(v, k) for v in part for k in range(len(v))] for split, part in parts.items()
-        }
-        self._image = lru_cache(maxsize=256)(self._prepare)
-
-    def training_batch(self, step: int) -> ReconBatch:
-        """Batch of a training step: slices drawn at random, accelerations mixed."""
-        first = step * self.run.batch
-        return self.batch("train", range(first, first + self.run.batch))
-
-    def batch(self, split: str, indices: range, acceleration: int | None = None) -> ReconBatch:
-        """Slices of a split, with masks and noise as in `PhantomRecon`.
-
-        Test and validation slices are spread evenly over the split, the first `run.n_test` and
-        `run.n_validation` of them without repetition.
-        """
-        seed, slices = _seed(self.run, split), self.slices[split]
-        if split == "train":
-            chosen = [int(np.random.default_rng([seed, i]).integers(len(slices))) for i in indices]
-        else:
-            # Multiples of a step that shares no factor with their number visit every slice.
-            step = next(s for s in count(int(0.618 * len(slices)) + 1) if gcd(s, len(slices)) == 1)
-            chosen = [i * step % len(slices) for i in indices]
-        images = torch.stack([self._image(split, k) for k in chosen]).to(self.device)
-        body = images.abs() > 0.1 * images.abs().amax((-2, -1), keepdim=True)
-        zero_filled = _undersample(images, self.run, [seed], indices, acceleration)
-        return ReconBatch(*scale_to_input(zero_filled, images), body)
-
-    def _prepare(self, split: str, number: int) -> Tensor:
-        volume, index = self.slices[split][number]
-        image = ifft2c(crop_center(fft2c(combined_image(volume, index)), self.run.size))
-        return image / image.abs().max()
-
-
-def open_source(source: str) -> list[Volume]:
-    """Volumes of "FORMAT:PATH", or of a path alone."""
-    name, colon, path = source.partition(":")
-    return open_folder(path, name) if colon and name in (*FORMATS, "auto") else open_folder(source)
-
-
-def fingerprint(volumes: list[Volume]) -> str:
-    """Name of a set of volumes: a hash of files' names and sizes, keys and shapes."""
-    parts = [(v.path.name, v.path.stat().st_size, v.key, v.shape, v.subject) for v in volumes]
-    return "measured " + hashlib.sha256(repr(sorted(parts)).encode()).hexdigest()[:12]
 
 
 def scale_to_input(zero_filled: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -240,7 +158,7 @@ class PhantomMotion:
 
     def batch(self, split: str, indices: range, acceleration: int | None = None) -> MotionBatch:
         """Pairs `indices` of a split; by default each with one of the run's accelerations."""
-        run, seed = self.run, _seed(self.run, split)
+        run, seed = self.run, split_seed(self.run, split)
         field = motion.respiratory(
             indices, run.size, seed=seed, sliding=run.sliding, device=self.device
         )
@@ -250,13 +168,14 @@ class PhantomMotion:
         )
         seen = []
         for state, images in enumerate((moved.image, still.image)):
-            zero_filled = _undersample(images, run, [seed, 17 + state], indices, acceleration)
+            zero_filled = undersample(images, run, [seed, 17 + state], indices, acceleration)
             seen.append(scale_to_input(zero_filled, images)[0])
         fixed, moving = seen
         return MotionBatch(fixed, moving, field, moved.mask, moved.image, still.image)
 
 
-def _seed(run: Run, split: str) -> int:
+def split_seed(run: Run, split: str) -> int:
+    """Seed of a split: training images differ between runs' seeds, the others do not."""
     if split not in SPLITS:
         raise ValueError(f"split: expected one of {', '.join(SPLITS)}, got {split!r}")
     return {"validation": 1, "test": 2}.get(split, 1000 + run.seed)
@@ -272,7 +191,7 @@ def _noise(run: Run, seed: list[int], indices: range, sd: float) -> Tensor:
     return torch.stack(drawn)
 
 
-def _undersample(
+def undersample(
     images: Tensor, run: Run, seed: list[int], indices: range, acceleration: int | None
 ) -> Tensor:
     """Zero-filled images from noisy undersampled k-space, each by its own (seed, index)."""

@@ -10,9 +10,10 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from perpcore.datasets import MeasuredRecon, PhantomMotion, PhantomRecon
+from perpcore.datasets import PhantomMotion, PhantomRecon
 from perpcore.metrics import evaluate, evaluate_fields, image_norm
 from perpcore.motion import jacobian_determinant, warp
+from perpcore.readers.measured import MeasuredRecon
 
 N_EXAMPLES = 2
 RECON_BINS = np.linspace(0, 1, 21)

@@ -12,10 +12,11 @@ import pandas as pd
 import torch
 from torch import Tensor, distributed, nn
 
-from perpcore.datasets import MeasuredRecon, PhantomMotion, PhantomMultiCoil, PhantomRecon
+from perpcore.datasets import PhantomMotion, PhantomMultiCoil, PhantomRecon
 from perpcore.evaluation import Evaluation, evaluate_motion, evaluate_recon
 from perpcore.losses import LOSSES
 from perpcore.models import MotionNet, UNet, UnrolledNet, parameter_count
+from perpcore.readers.measured import MeasuredRecon
 from perpcore.runs import MotionRun, Run
 from perpcore.store import (
     DamagedResultError,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
-from perpcore.datasets import fingerprint, open_source
+from perpcore.readers.measured import fingerprint, open_source
 from perpcore.runs import MotionRun, Run
 
 AnyRun = TypeVar("AnyRun", Run, MotionRun)

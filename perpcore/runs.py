@@ -36,7 +36,7 @@ class Run:
     it is an unrolled network of so many.
 
     For measured images `data` is their fingerprint and `test_subjects` those kept for testing (see
-    `datasets.MeasuredRecon`); `source` says where the files lie and is no part of the identity.
+    `readers.measured`); `source` says where the files lie and is no part of the identity.
     """
 
     task: str = "recon"

@@ -24,7 +24,7 @@ def perpcore(*arguments: str) -> subprocess.CompletedProcess:
 @pytest.fixture
 def one_short_run(monkeypatch: pytest.MonkeyPatch, isolated_store: Path) -> Run:
     run = replace(PRESETS["smoke"], steps=2, validate_every=1)
-    for name, runs in (("all_runs", [run]), ("recon_runs", [run]), ("motion_runs", []),
+    for name, runs in (("all_runs", [run]), ("recon_runs", [run]), ("motion_runs", []), ("unrolled_runs", []),
                        ("trial_runs", [replace(run, seed=7)])):  # fmt: skip
         monkeypatch.setattr(grid, name, lambda preset="quick", seed=0, runs=runs: runs)
     return run

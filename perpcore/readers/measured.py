@@ -1,0 +1,95 @@
+"""Training and test images from measured volumes."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from itertools import count
+from math import gcd
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from perpcore.datasets import ReconBatch, scale_to_input, split_seed, undersample
+from perpcore.kspace import fft2c, ifft2c
+from perpcore.readers.inspect import combined_image
+from perpcore.readers.slices import crop_center
+from perpcore.readers.volumes import FORMATS, Volume, open_folder
+from perpcore.runs import Run
+
+
+class MeasuredRecon:
+    """Undersampled measured images, split by subject.
+
+    `run.source` is a file or folder that the readers know, as "FORMAT:PATH". The slices of
+    `run.test_subjects` are for testing; of the others every fifth volume is for validation. Images
+    of several coils are combined; all are cropped in k-space to the run's matrix. Nothing is kept
+    in memory but the last 256 images.
+    """
+
+    def __init__(self, run: Run, device: torch.device | str = "cpu") -> None:
+        self.run, self.device = run, torch.device(device)
+        volumes = open_source(run.source)
+        found = fingerprint(volumes)
+        if found != run.data:
+            raise ValueError(
+                f"{run.source}: expected the files of the run, {run.data}, got {found}"
+            )
+        subjects = sorted({v.subject for v in volumes})
+        unknown = set(run.test_subjects) - set(subjects)
+        training = [v for v in volumes if v.subject not in run.test_subjects]
+        if unknown or not run.test_subjects or not training:
+            raise ValueError(
+                f"test_subjects: expected some, not all, of {', '.join(subjects)}, "
+                f"got {', '.join(run.test_subjects) or 'none'}"
+            )
+        parts = {
+            "test": [v for v in volumes if v.subject in run.test_subjects],
+            "validation": training[::5],
+            "train": [v for k, v in enumerate(training) if k % 5] or training,
+        }
+        self.slices = {
+            split: [(v, k) for v in part for k in range(len(v))] for split, part in parts.items()
+        }
+        self._image = lru_cache(maxsize=256)(self._prepare)
+
+    def training_batch(self, step: int) -> ReconBatch:
+        """Batch of a training step: slices drawn at random, accelerations mixed."""
+        first = step * self.run.batch
+        return self.batch("train", range(first, first + self.run.batch))
+
+    def batch(self, split: str, indices: range, acceleration: int | None = None) -> ReconBatch:
+        """Slices of a split, with masks and noise as in `PhantomRecon`.
+
+        Test and validation slices are spread evenly over the split, the first `run.n_test` and
+        `run.n_validation` of them without repetition.
+        """
+        seed, slices = split_seed(self.run, split), self.slices[split]
+        if split == "train":
+            chosen = [int(np.random.default_rng([seed, i]).integers(len(slices))) for i in indices]
+        else:
+            # Multiples of a step that shares no factor with their number visit every slice.
+            step = next(s for s in count(int(0.618 * len(slices)) + 1) if gcd(s, len(slices)) == 1)
+            chosen = [i * step % len(slices) for i in indices]
+        images = torch.stack([self._image(split, k) for k in chosen]).to(self.device)
+        body = images.abs() > 0.1 * images.abs().amax((-2, -1), keepdim=True)
+        zero_filled = undersample(images, self.run, [seed], indices, acceleration)
+        return ReconBatch(*scale_to_input(zero_filled, images), body)
+
+    def _prepare(self, split: str, number: int) -> Tensor:
+        volume, index = self.slices[split][number]
+        image = ifft2c(crop_center(fft2c(combined_image(volume, index)), self.run.size))
+        return image / image.abs().max()
+
+
+def open_source(source: str) -> list[Volume]:
+    """Volumes of "FORMAT:PATH", or of a path alone."""
+    name, colon, path = source.partition(":")
+    return open_folder(path, name) if colon and name in (*FORMATS, "auto") else open_folder(source)
+
+
+def fingerprint(volumes: list[Volume]) -> str:
+    """Name of a set of volumes: a hash of files' names and sizes, keys and shapes."""
+    parts = [(v.path.name, v.path.stat().st_size, v.key, v.shape, v.subject) for v in volumes]
+    return "measured " + hashlib.sha256(repr(sorted(parts)).encode()).hexdigest()[:12]
