@@ -1,6 +1,6 @@
 """A grid of four runs under Snakemake, killed with SIGKILL in the middle and started again.
 
-    python benchmarks/workflow_resume.py [--snakemake PATH]
+    python benchmarks/workflow_resume.py [--snakemake PATH] [--profile slurm] [more for Snakemake]
 
 Prints when each result was written: what was finished before the kill must not be written again.
 """
@@ -25,7 +25,8 @@ ROOT = Path(__file__).parents[1]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--snakemake", default="snakemake")
-    args = parser.parse_args()
+    parser.add_argument("--profile", default="default", help="default or slurm")
+    args, more = parser.parse_known_args()
     runs = grid.motion_runs("quick")[:4]
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
@@ -35,9 +36,8 @@ def main() -> None:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
         command = [
-            args.snakemake, "-s", ROOT / "workflow/Snakefile", "-d", ROOT, "--cores", "2",
-            "--profile", ROOT / "workflow/profiles/default", "--quiet", "all",
-            "--config", "keys=" + ",".join(r.key for r in runs), "--", "runs",
+            args.snakemake, "-s", ROOT / "workflow/Snakefile", "-d", ROOT, "--quiet", "all", *more,
+            "--profile", ROOT / "workflow/profiles" / args.profile, "--config", "keys=" + ",".join(r.key for r in runs), "--", "runs",
         ]  # fmt: skip
 
         def finished() -> dict[str, float]:

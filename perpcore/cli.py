@@ -52,12 +52,12 @@ def figures(
         only: Run only the notebooks whose name starts with this, e.g. 02.
         workers: Training runs at a time; 0: one per CPU core (at most 8), one on a GPU.
         in_place: Write the outputs into notebooks/ (for committing them).
-        data: Measured images, a file or folder ("PATH" or "FORMAT:PATH"): notebooks 04 and 05 are
-            run on them, and the figures go to figures/own/.
+        data: Measured images, a file or folder ("PATH" or "FORMAT:PATH"): notebooks 04 to 07
+            are run on them, and the figures go to figures/own/.
         test_subjects: Subjects of `data` that are kept for testing.
     """
     if data:
-        only = only or "0[45]"
+        only = only or "0[4567]"
         os.environ.setdefault("PERPCORE_FIGURES", str(project_root() / "figures" / "own"))
     notebooks = [
         path for path in sorted((project_root() / "notebooks").glob("[0-9]*.ipynb"))
@@ -69,7 +69,11 @@ def figures(
         )
     began = time.perf_counter()
     if data:
-        wanted: list[Run] = grid.recon_runs(preset, seed, data, test_subjects)
+        wanted: list[Run] = []
+        if any(path.name < "06" for path in notebooks):
+            wanted += grid.recon_runs(preset, seed, data, test_subjects)
+        if any(path.name >= "06" for path in notebooks):
+            wanted += grid.motion_runs(preset, seed, data, test_subjects)
     else:
         wanted = [
             run for path in notebooks if path.name[:2] in grid.NOTEBOOK_RUNS

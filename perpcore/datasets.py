@@ -162,16 +162,22 @@ class PhantomMotion:
         field = motion.respiratory(
             indices, run.size, seed=seed, sliding=run.sliding, device=self.device
         )
-        still = phantoms.generate(indices, run.size, seed=seed, kind="coronal", device=self.device)
-        moved = phantoms.generate(
-            indices, run.size, seed=seed, kind="coronal", device=self.device, displacement=field
-        )
+        moved, still, body = self.states(split, indices, field)
         seen = []
-        for state, images in enumerate((moved.image, still.image)):
+        for state, images in enumerate((moved, still)):
             zero_filled = undersample(images, run, [seed, 17 + state], indices, acceleration)
             seen.append(scale_to_input(zero_filled, images)[0])
         fixed, moving = seen
-        return MotionBatch(fixed, moving, field, moved.mask, moved.image, still.image)
+        return MotionBatch(fixed, moving, field, body, moved, still)
+
+    def states(self, split: str, indices: range, field: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Fixed and moving image as if fully sampled, and the body in the fixed one."""
+        seed, size = split_seed(self.run, split), self.run.size
+        still = phantoms.generate(indices, size, seed=seed, kind="coronal", device=self.device)
+        moved = phantoms.generate(
+            indices, size, seed=seed, kind="coronal", device=self.device, displacement=field
+        )
+        return moved.image, still.image, moved.mask
 
 
 def split_seed(run: Run, split: str) -> int:

@@ -16,7 +16,7 @@ from perpcore.datasets import PhantomMotion, PhantomMultiCoil, PhantomRecon
 from perpcore.evaluation import Evaluation, evaluate_motion, evaluate_recon
 from perpcore.losses import LOSSES
 from perpcore.models import MotionNet, UNet, UnrolledNet, parameter_count
-from perpcore.readers.measured import MeasuredRecon
+from perpcore.readers.measured import MeasuredMotion, MeasuredRecon
 from perpcore.runs import MotionRun, Run
 from perpcore.store import (
     DamagedResultError,
@@ -169,7 +169,7 @@ def obtain_all(
 def make_task(run: Run, device: torch.device | str = "cpu") -> Task:
     """The data of a run, how a network is evaluated on them, and what a progress bar shows."""
     if isinstance(run, MotionRun):
-        motion = PhantomMotion(run, device)
+        motion = motion_data(run, device)
         return Task(motion, lambda m, split, n: evaluate_motion(m, motion, split, n), "epe")
     recon = recon_data(run, device)
     return Task(recon, lambda m, split, n: evaluate_recon(m, recon, split, n), "psnr")
@@ -199,4 +199,9 @@ def zero_field_result(run: MotionRun) -> Evaluation:
         def forward(self, fixed: Tensor, moving: Tensor) -> Tensor:
             return torch.zeros(len(fixed), 2, *fixed.shape[1:], device=fixed.device)
 
-    return evaluate_motion(ZeroField(), PhantomMotion(run), "test", run.n_test)
+    return evaluate_motion(ZeroField(), motion_data(run), "test", run.n_test)
+
+
+def motion_data(run: MotionRun, device: torch.device | str = "cpu") -> PhantomMotion:
+    """The pairs of a registration run, generated or measured."""
+    return PhantomMotion(run, device) if run.data == "coronal" else MeasuredMotion(run, device)

@@ -99,10 +99,7 @@ def recon_runs(
     name), the networks are trained on those of all subjects but `test_subjects`. No noise is
     added to them.
     """
-    base = _preset(PRESETS, preset)
-    if data:
-        found = fingerprint(open_source(data))
-        base = replace(base, data=found, source=data, test_subjects=tuple(test_subjects), noise=0.0)
+    base = _measured(_preset(PRESETS, preset), data, test_subjects)
     return [
         _tuned(replace(base, loss=loss, seed=s))
         for s in range(seed, seed + SEEDS[preset])
@@ -120,15 +117,18 @@ def unrolled_runs(preset: str = "quick", seed: int = 0) -> list[Run]:
     ]
 
 
-def motion_runs(preset: str = "quick", seed: int = 0) -> list[MotionRun]:
+def motion_runs(
+    preset: str = "quick", seed: int = 0, data: str = "", test_subjects: Sequence[str] = ()
+) -> list[MotionRun]:
     """The runs of notebooks 06 and 07: one per loss and seed, and two of the plain network.
 
     The ⊥-losses spend the first 40 % of the same number of steps on the end-point error. The plain
     network, which is not handed the normal flow, is trained with ⊥+ℓ2 without that warm-up, and
     with ℓ2 to show that it can learn. Whether the cold start fails is a matter of luck, so it gets
-    several seeds.
+    several seeds. With `data` measured images are moved by generated fields (see `recon_runs`).
     """
-    base, runs = _preset(MOTION_PRESETS, preset), []
+    base = _measured(_preset(MOTION_PRESETS, preset), data, test_subjects)
+    runs: list[MotionRun] = []
     plain = replace(base, flow=False)
     for s in range(seed, seed + SEEDS[preset]):
         runs += [_tuned(_warm(replace(base, loss=loss, seed=s))) for loss in MOTION_LOSSES]
@@ -221,6 +221,13 @@ def _preset(presets: dict[str, AnyRun], preset: str) -> AnyRun:
     if preset not in presets:
         raise ValueError(f"preset: expected one of {', '.join(presets)}, got {preset!r}")
     return presets[preset]
+
+
+def _measured(run: AnyRun, data: str, test_subjects: Sequence[str]) -> AnyRun:
+    if not data:
+        return run
+    found = fingerprint(open_source(data))
+    return replace(run, data=found, source=data, test_subjects=tuple(test_subjects), noise=0.0)
 
 
 def _small(presets: dict[str, AnyRun], preset: str, seed: int) -> AnyRun:

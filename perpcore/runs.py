@@ -80,8 +80,7 @@ class Run:
                     f"{name}: expected {', '.join(known)}, got {getattr(self, name)!r}"
                 )
         known_data = "coronal" if self.task == "registration" else "phantom"
-        measured = self.task == "recon" and self.data.startswith("measured ")
-        if self.data != known_data and not measured:
+        if self.data != known_data and not self.data.startswith("measured "):
             raise ValueError(f"data: expected {known_data!r} for {self.task}, got {self.data!r}")
         if self.coils < 1 or self.cascades < 0 or (self.coils > 1) != (self.cascades > 0):
             raise ValueError(

@@ -149,6 +149,7 @@ def encode_result(result: Result, *, half_weights: bool = False) -> bytes:
         for name, image in result.examples.items():
             parts = np.stack([image.real, image.imag], -1).astype(np.float16)
             file.create_dataset(f"examples/{name}", data=parts, **options)
+        file.create_group("weights")
         for name, weight in result.weights.items():
             rounded = weight.bfloat16().half() if half_weights else weight
             array = np.atleast_1d(rounded.detach().cpu().numpy())

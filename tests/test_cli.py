@@ -13,7 +13,7 @@ import pytest
 from perpcore import cli, grid, pool
 from perpcore.grid import PRESETS
 from perpcore.runs import Run
-from perpcore.store import Store
+from perpcore.store import Store, read_result
 
 
 def perpcore(*arguments: str) -> subprocess.CompletedProcess:
@@ -24,7 +24,8 @@ def perpcore(*arguments: str) -> subprocess.CompletedProcess:
 @pytest.fixture
 def one_short_run(monkeypatch: pytest.MonkeyPatch, isolated_store: Path) -> Run:
     run = replace(PRESETS["smoke"], steps=2, validate_every=1)
-    for name, runs in (("all_runs", [run]), ("recon_runs", [run]), ("motion_runs", []), ("unrolled_runs", []),
+    unrolled = replace(run, coils=2, cascades=1, depth=1)
+    for name, runs in (("all_runs", [run]), ("recon_runs", [run]), ("motion_runs", []), ("unrolled_runs", [unrolled]),
                        ("trial_runs", [replace(run, seed=7)])):  # fmt: skip
         monkeypatch.setattr(grid, name, lambda preset="quick", seed=0, runs=runs: runs)
     return run
@@ -53,9 +54,12 @@ def test_ship_copies_results(one_short_run, tmp_path: Path, monkeypatch, capsys)
     with pytest.raises(ValueError, match="no result of l2"):
         cli.ship("smoke")
     monkeypatch.setattr(pool, "project_root", lambda: tmp_path)
-    pool.train_all([one_short_run, *grid.trial_runs("smoke")], "cpu")
+    (unrolled,) = grid.unrolled_runs("smoke")
+    pool.train_all([one_short_run, unrolled, *grid.trial_runs("smoke")], "cpu")
     cli.ship("smoke")
-    assert [p.name for p in (tmp_path / "shipped").iterdir()] == [f"{one_short_run.key}.h5"]
+    for run in (one_short_run, unrolled):
+        shipped = read_result(tmp_path / "shipped" / f"{run.key}.h5", run)
+        assert bool(shipped.weights) == (run.cascades == 0)
     (trial,) = grid.trial_runs("smoke")
     assert pool.is_shipped(trial) and set(pool.shipped_summaries("smoke")) == {trial.key}
 

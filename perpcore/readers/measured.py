@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from perpcore.datasets import ReconBatch, scale_to_input, split_seed, undersample
+from perpcore.datasets import PhantomMotion, ReconBatch, scale_to_input, split_seed, undersample
 from perpcore.kspace import fft2c, ifft2c
+from perpcore.motion import warp
 from perpcore.readers.inspect import combined_image
 from perpcore.readers.slices import crop_center
 from perpcore.readers.volumes import FORMATS, Volume, open_folder
-from perpcore.runs import Run
+from perpcore.runs import MotionRun, Run
 
 
 class MeasuredRecon:
@@ -65,6 +66,14 @@ class MeasuredRecon:
         Test and validation slices are spread evenly over the split, the first `run.n_test` and
         `run.n_validation` of them without repetition.
         """
+        images = self.images(split, indices)
+        zero_filled = undersample(
+            images, self.run, [split_seed(self.run, split)], indices, acceleration
+        )
+        return ReconBatch(*scale_to_input(zero_filled, images), body_mask(images))
+
+    def images(self, split: str, indices: range) -> Tensor:
+        """Fully sampled images of maximum 1, complex64 (batch, row, column)."""
         seed, slices = split_seed(self.run, split), self.slices[split]
         if split == "train":
             chosen = [int(np.random.default_rng([seed, i]).integers(len(slices))) for i in indices]
@@ -72,15 +81,34 @@ class MeasuredRecon:
             # Multiples of a step that shares no factor with their number visit every slice.
             step = next(s for s in count(int(0.618 * len(slices)) + 1) if gcd(s, len(slices)) == 1)
             chosen = [i * step % len(slices) for i in indices]
-        images = torch.stack([self._image(split, k) for k in chosen]).to(self.device)
-        body = images.abs() > 0.1 * images.abs().amax((-2, -1), keepdim=True)
-        zero_filled = undersample(images, self.run, [seed], indices, acceleration)
-        return ReconBatch(*scale_to_input(zero_filled, images), body)
+        return torch.stack([self._image(split, k) for k in chosen]).to(self.device)
 
     def _prepare(self, split: str, number: int) -> Tensor:
         volume, index = self.slices[split][number]
         image = ifft2c(crop_center(fft2c(combined_image(volume, index)), self.run.size))
         return image / image.abs().max()
+
+
+class MeasuredMotion(PhantomMotion):
+    """Measured images, each moved by a generated field: the truth is known, the anatomy real.
+
+    Splits and sources are those of `MeasuredRecon`.
+    """
+
+    def __init__(self, run: MotionRun, device: torch.device | str = "cpu") -> None:
+        super().__init__(run, device)
+        self.measured = MeasuredRecon(run, device)
+
+    def states(self, split: str, indices: range, field: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Fixed and moving image as if fully sampled, and the body in the fixed one."""
+        still = self.measured.images(split, indices)
+        moved = warp(still, field)
+        return moved, still, body_mask(moved)
+
+
+def body_mask(images: Tensor) -> Tensor:
+    """Where a measured image shows something: above a tenth of its maximum."""
+    return images.abs() > 0.1 * images.abs().amax((-2, -1), keepdim=True)
 
 
 def open_source(source: str) -> list[Volume]:

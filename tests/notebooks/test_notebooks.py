@@ -15,6 +15,7 @@ from perpcore.plotting import FIGURES
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+NEEDS_MEASURED = {"tab06_measured"}
 UNTRAINED = ("fig01", "fig02", "fig03", "tab01", "fig04")
 PARTS = ("## Aim", "## Theory", "## Practical", "## Discussion", "## Quiz")
 
@@ -43,7 +44,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_all_notebooks_run_and_every_figure_is_made(smoke: Path) -> None:
     made = {p.name for p in (smoke / "figures").iterdir()}
-    for name in FIGURES:
+    for name in set(FIGURES) - NEEDS_MEASURED:
         kinds = ("png", "svg", "json") if name.startswith("fig") else ("md", "json")
         assert {f"{name}.{kind}" for kind in kinds} <= made
     assert "index.md" in made

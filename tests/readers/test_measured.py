@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from perpcore.experiments import train
-from perpcore.grid import recon_runs
+from perpcore.grid import motion_runs, recon_runs
 from perpcore.kspace import fft2c
-from perpcore.readers.measured import MeasuredRecon
+from perpcore.motion import warp
+from perpcore.readers.measured import MeasuredMotion, MeasuredRecon
 from perpcore.runs import Run
 from perpcore.store import Store
 
@@ -74,3 +75,21 @@ def test_measured_images_train(tmp_path: Path) -> None:
     assert len(result.metrics) == 10 and np.isfinite(result.metrics.to_numpy()).all()
     loaded = Store(tmp_path / "store").load(run)
     assert loaded is not None and loaded.run == run
+
+
+def test_measured_images_are_moved_by_known_fields(tmp_path: Path) -> None:
+    write_subjects(tmp_path)
+    run = replace(motion_runs("smoke", 0, str(tmp_path), ["b"])[0], size=16, depth=2)
+    data = MeasuredMotion(run)
+    batch = data.batch("test", range(3), 4)
+    assert batch.target.shape == (3, 2, 16, 16) and batch.body.any((1, 2)).all()
+    torch.testing.assert_close(warp(batch.moving_full, batch.target), batch.fixed_full)
+    still = data.measured.images("test", range(3))
+    torch.testing.assert_close(batch.moving_full, still)
+    result = train(
+        replace(run, steps=2, validate_every=2, n_test=3),
+        Store(tmp_path / "s"),
+        "cpu",
+        progress=False,
+    )
+    assert np.isfinite(result.metrics.to_numpy()).all()

@@ -1,0 +1,36 @@
+"""Minutes of a grid of training runs with one and with two runs at a time.
+
+    python benchmarks/grid_scaling.py [--runs 4]
+
+One run at a time gets all cores, two get half of them each; from an empty store each time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+
+from perpcore import grid, pool
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=4)
+    runs = grid.trial_runs("quick")[: parser.parse_args().runs]
+    seconds: dict[int, list[float]] = {1: [], 2: []}
+    for _ in range(2):
+        for workers, times in seconds.items():
+            with tempfile.TemporaryDirectory() as folder:
+                os.environ["PERPCORE_RUNS"] = folder
+                began = time.perf_counter()
+                pool.train_all(runs, "cpu", workers)
+                times.append(time.perf_counter() - began)
+    for workers, times in seconds.items():
+        print(f"{workers} at a time: {', '.join(f'{t:.0f}' for t in times)} s")
+    print(f"ratio {sum(seconds[1]) / sum(seconds[2]):.2f}")
+
+
+if __name__ == "__main__":
+    main()
