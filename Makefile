@@ -5,7 +5,7 @@ DEVICE ?= auto
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: figures test lab lint clean
+.PHONY: figures test lab book lint clean
 
 figures: $(STAMP)
 	$(BIN)/perpcore figures --preset $(PRESET) --device $(DEVICE)
@@ -27,6 +27,10 @@ $(STAMP): pyproject.toml constraints.txt
 	# Its reader is a reference for ours; its dependencies (torchvision) would change torch.
 	$(BIN)/python -m pip install -c constraints.txt --no-deps fastmri
 	touch $(STAMP)
+
+book: $(STAMP)
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[book]"
+	$(BIN)/python book/build.py
 
 clean:
 	rm -rf .venv data/runs data/executed

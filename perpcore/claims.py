@@ -118,8 +118,16 @@ RULES = (
 def judge(folder: Path) -> dict[str, Any]:
     """Verdict of every rule from the JSON files of a figures folder.
 
+    Raises FileNotFoundError naming the figures that are not there.
+
     Returns {"preset", "claims": [{"claim", "text", "source", "verdict", "checks": [...]}]}.
     """
+    missing = {r.source for r in RULES if not (folder / f"{r.source}.json").exists()}
+    if missing:
+        raise FileNotFoundError(
+            f"{folder}: the numbers of {', '.join(sorted(missing))} are not there; "
+            "`perpcore figures` makes them"
+        )
     records = {r.source: json.loads((folder / f"{r.source}.json").read_text()) for r in RULES}
     presets = {record["preset"] for record in records.values()} - {"any"}
     preset = presets.pop() if len(presets) == 1 else "mixed"

@@ -64,7 +64,7 @@ def estimate_sensitivities(kspace: Tensor, calibration: int = 24, window: int = 
     Parameters
     ----------
     kspace : Tensor
-        Complex (coil, row, column), centred; only the central `calibration`² samples are used.
+        Complex (coil, row, column), centred; only the central square of samples is used.
     calibration : int
         Lines and columns of the centre, at most the matrix.
     window : int

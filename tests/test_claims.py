@@ -75,6 +75,13 @@ def test_mixed_evidence_is_partly_and_smoke_is_not_tested(tmp_path: Path) -> Non
     assert judged["C1"]["verdict"] == "reproduced"
 
 
+def test_missing_figures_are_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        FileNotFoundError, match="numbers of fig04_bias, .*tab01_properties are not"
+    ):
+        claims.judge(tmp_path)
+
+
 def test_the_committed_table_and_the_readme_agree_with_the_figures() -> None:
     committed = json.loads((FIGURES / "tab05_claims.json").read_text())["numbers"]
     now = claims.judge(FIGURES)
