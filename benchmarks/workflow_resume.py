@@ -26,8 +26,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--snakemake", default="snakemake")
     parser.add_argument("--profile", default="default", help="default or slurm")
+    parser.add_argument("--small", action="store_true", help="runs of 10 s instead of 60 s")
     args, more = parser.parse_known_args()
-    runs = grid.motion_runs("quick")[:4]
+    runs = (grid.trial_runs if args.small else grid.motion_runs)("quick")[:4]
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
         environment = {
@@ -41,8 +42,8 @@ def main() -> None:
         ]  # fmt: skip
 
         def finished() -> dict[str, float]:
-            paths = [(r.label, store.result_path(r)) for r in runs]
-            return {label: path.stat().st_mtime for label, path in paths if path.exists()}
+            paths = [(r.key, store.result_path(r)) for r in runs]
+            return {key: path.stat().st_mtime for key, path in paths if path.exists()}
 
         began = time.time()
         process = subprocess.Popen(command, env=environment, start_new_session=True)
@@ -50,17 +51,17 @@ def main() -> None:
             if process.poll() is not None:
                 sys.exit("Snakemake ended early")
             time.sleep(0.5)
-        time.sleep(20)
+        time.sleep(5 if args.small else 20)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         before = finished()
-        begun = [r.label for r in runs if store.checkpoint_path(r).exists()]
+        begun = [r.key for r in runs if store.checkpoint_path(r).exists()]
         print(f"killed after {time.time() - began:.0f} s; finished: {list(before)}, begun: {begun}")
         subprocess.run([*command[:-2], "--unlock"], env=environment, check=True)
         subprocess.run(command, env=environment, check=True)
         after = finished()
         print(f"all {len(after)} of {len(runs)} finished after {time.time() - began:.0f} s")
-        again = [label for label in before if after[label] != before[label]]
+        again = [key for key in before if after[key] != before[key]]
         print(f"written again: {again or 'none'}")
         if again or len(after) != len(runs):
             sys.exit("failed")
