@@ -1,5 +1,7 @@
 """Configuration of the rendered book; `make book` builds it from a staged copy (see build.py)."""
 
+import re
+
 project = "The ⊥-loss companion"
 author = "the perpcore authors"
 copyright = "MIT licence"
@@ -24,7 +26,9 @@ def escape(app, what, name, obj, options, lines):
         elif formula and line.strip() and not line.startswith("    "):
             formula = False
         if not formula and ":math:" not in line:
-            lines[number] = line.replace("|", r"\|").replace("*", r"\*")
+            parts = re.split(r"(\*\w[\w ]*\w\*)", line.replace("|", r"\|"))  # *emphasis* stays
+            parts[::2] = [part.replace("*", r"\*") for part in parts[::2]]
+            lines[number] = "".join(parts)
 
 
 def setup(app):

@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from perpcore.readers.volumes import UnreadableFileError, Volume, h5_file
+from perpcore.readers.volumes import UnreadableFileError, Volume, h5_file, kspace_of
 
 ACQUIRED = 0.85
 """Share of the kz lines of the multi-channel data that were acquired; the rest is zero."""
@@ -42,12 +42,7 @@ def open_volumes(path: Path) -> list[Volume]:
             )
         shape = (array.shape[0], 1, *array.shape[1:3])
         return [Volume(path, "calgary", "kspace", shape, path.stem)]
-    if not h5py.is_hdf5(path):
-        raise UnreadableFileError(f"{path}: not an HDF5 file, or a truncated one")
-    with h5py.File(path, "r") as file:
-        if "kspace" not in file:
-            raise UnreadableFileError(f"{path}: no dataset kspace; it has {sorted(file)}")
-        kspace = file["kspace"]
+    with kspace_of(path) as (_, kspace):
         if kspace.ndim != 4 or kspace.dtype.kind != "f" or kspace.shape[-1] % 2:
             raise UnreadableFileError(
                 f"{path}: kspace: expected real (x, ky, kz, 2·channel), "

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from perpcore.readers.header import parse_header
-from perpcore.readers.volumes import UnreadableFileError, Volume, h5_file
+from perpcore.readers.volumes import UnreadableFileError, Volume, h5_file, kspace_of
 
 
 def recognizes(path: Path) -> bool:
@@ -26,12 +26,7 @@ def open_volumes(path: Path) -> list[Volume]:
     `info`: what the header says (see `header.parse_header`), "target" (name of the reference
     dataset or None), "mask" (bool, per column, or None), and the file's attributes.
     """
-    if not h5py.is_hdf5(path):
-        raise UnreadableFileError(f"{path}: not an HDF5 file, or a truncated one")
-    with h5py.File(path, "r") as file:
-        if "kspace" not in file:
-            raise UnreadableFileError(f"{path}: no dataset kspace; it has {sorted(file)}")
-        kspace = file["kspace"]
+    with kspace_of(path) as (file, kspace):
         if kspace.dtype.kind != "c":
             raise UnreadableFileError(f"{path}: kspace: expected complex, got {kspace.dtype}")
         if kspace.ndim not in (3, 4):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -160,6 +161,17 @@ def _module(name: str) -> ModuleType:
         "fastmri": fastmri, "calgary": calgary, "mrd": mrd, "nifti": nifti, "arrays": arrays,
     }  # fmt: skip
     return modules[name]
+
+
+@contextmanager
+def kspace_of(path: Path) -> Iterator[tuple[h5py.File, h5py.Dataset]]:
+    """The opened file and its dataset kspace; UnreadableFileError where there is none."""
+    if not h5py.is_hdf5(path):
+        raise UnreadableFileError(f"{path}: not an HDF5 file, or a truncated one")
+    with h5py.File(path, "r") as file:
+        if "kspace" not in file:
+            raise UnreadableFileError(f"{path}: no dataset kspace; it has {sorted(file)}")
+        yield file, file["kspace"]
 
 
 _files: OrderedDict[tuple[int, Path], h5py.File] = OrderedDict()

@@ -1,0 +1,30 @@
+"""The rendered book: no warning, nothing from outside, no broken link between its pages."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_book_builds_without_warnings_and_stands_alone() -> None:
+    pytest.importorskip("sphinx", reason="the extra book is not installed (make book does)")
+    done = subprocess.run(
+        [sys.executable, ROOT / "book" / "build.py"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    html = ROOT / "book" / "_build" / "html"
+    pages = [*html.glob("*.html"), *html.glob("notebooks/*.html"), *html.glob("figures/*.html")]
+    assert len(pages) > 20
+    for page in pages:
+        text = page.read_text()
+        assert not re.findall(r"<(?:script|img|iframe)[^>]* src=\"https?://[^\"]+", text), page
+        assert not re.findall(r"<link[^>]* rel=\"stylesheet\"[^>]* href=\"https?://", text), page
+        for link in re.findall(r"<a [^>]*href=\"([^\"#:?]+)[\"#]", text):
+            assert (page.parent / unquote(link)).exists(), f"{page}: {link}"
