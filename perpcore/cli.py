@@ -40,6 +40,7 @@ def figures(
     in_place: bool = False,
     data: str = "",
     test_subjects: tuple[str, ...] = (),
+    skip_bad: bool = False,
 ) -> None:
     """Train what the run store lacks, then run the notebooks: all figures and tables.
 
@@ -55,7 +56,9 @@ def figures(
         data: Measured images, a file or folder ("PATH" or "FORMAT:PATH"): notebooks 04 to 07
             are run on them, and the figures go to figures/own/.
         test_subjects: Subjects of `data` that are kept for testing.
+        skip_bad: Report files and slices of `data` that cannot be read, and go on without them.
     """
+    os.environ["PERPCORE_SKIP_BAD"] = str(int(skip_bad))
     if data:
         only = only or "0[4567]"
         os.environ.setdefault("PERPCORE_FIGURES", str(project_root() / "figures" / "own"))
@@ -110,6 +113,7 @@ def train(
     format: str = "auto",
     loss: str = "",
     test_subjects: tuple[str, ...] = (),
+    skip_bad: bool = False,
 ) -> None:
     """Train one run; continues where it was interrupted, returns at once where it is done.
 
@@ -122,7 +126,9 @@ def train(
         format: Their reader: auto, fastmri, calgary, mrd, nifti or arrays.
         loss: With `data`: only this loss.
         test_subjects: Subjects of `data` that are kept for testing.
+        skip_bad: Report files and slices of `data` that cannot be read, and go on without them.
     """
+    os.environ["PERPCORE_SKIP_BAD"] = str(int(skip_bad))
     if data:
         found = grid.recon_runs(preset, seed, f"{format}:{data}", test_subjects)
         runs = [r for r in found if key == "recon" and loss in ("", r.loss)]

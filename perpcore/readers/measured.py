@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from functools import lru_cache
 from itertools import count
 from math import gcd
@@ -16,7 +17,7 @@ from perpcore.kspace import fft2c, ifft2c
 from perpcore.motion import warp
 from perpcore.readers.inspect import combined_image
 from perpcore.readers.slices import crop_center
-from perpcore.readers.volumes import FORMATS, Volume, open_folder
+from perpcore.readers.volumes import FORMATS, UnreadableFileError, Volume, open_folder
 from perpcore.runs import MotionRun, Run
 
 
@@ -26,7 +27,8 @@ class MeasuredRecon:
     `run.source` is a file or folder that the readers know, as "FORMAT:PATH". The slices of
     `run.test_subjects` are for testing; of the others every fifth volume is for validation. Images
     of several coils are combined; all are cropped in k-space to the run's matrix. Nothing is kept
-    in memory but the last 256 images.
+    in memory but the last 256 images. Files and slices that cannot be read are errors, unless
+    `skip_bad()`: then they are reported and left out.
     """
 
     def __init__(self, run: Run, device: torch.device | str = "cpu") -> None:
@@ -51,7 +53,8 @@ class MeasuredRecon:
             "train": [v for k, v in enumerate(training) if k % 5] or training,
         }
         self.slices = {
-            split: [(v, k) for v in part for k in range(len(v))] for split, part in parts.items()
+            split: [(v, k) for v in part for k in range(len(v)) if _readable(v, k)]
+            for split, part in parts.items()
         }
         self._image = lru_cache(maxsize=256)(self._prepare)
 
@@ -112,9 +115,27 @@ def body_mask(images: Tensor) -> Tensor:
 
 
 def open_source(source: str) -> list[Volume]:
-    """Volumes of "FORMAT:PATH", or of a path alone."""
+    """Volumes of "FORMAT:PATH", or of a path alone; bad files are left out where `skip_bad()`."""
     name, colon, path = source.partition(":")
-    return open_folder(path, name) if colon and name in (*FORMATS, "auto") else open_folder(source)
+    if not colon or name not in (*FORMATS, "auto"):
+        name, path = "auto", source
+    return open_folder(path, name, skip_bad=skip_bad())
+
+
+def skip_bad() -> bool:
+    """Whether the user wants to go on without bad files and slices: `PERPCORE_SKIP_BAD=1`."""
+    return os.environ.get("PERPCORE_SKIP_BAD", "0") == "1"
+
+
+def _readable(volume: Volume, index: int) -> bool:
+    if not skip_bad():
+        return True
+    try:
+        volume.read(index)
+    except UnreadableFileError as error:
+        print(f"left out: {error}")
+        return False
+    return True
 
 
 def fingerprint(volumes: list[Volume]) -> str:

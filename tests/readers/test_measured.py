@@ -14,6 +14,7 @@ from perpcore.experiments import train
 from perpcore.grid import motion_runs, recon_runs
 from perpcore.kspace import fft2c
 from perpcore.motion import warp
+from perpcore.readers import UnreadableFileError
 from perpcore.readers.measured import MeasuredMotion, MeasuredRecon
 from perpcore.runs import Run
 from perpcore.store import Store
@@ -93,3 +94,20 @@ def test_measured_images_are_moved_by_known_fields(tmp_path: Path) -> None:
         progress=False,
     )
     assert np.isfinite(result.metrics.to_numpy()).all()
+
+
+def test_bad_files_and_slices_are_left_out_only_if_the_user_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_subjects(tmp_path)
+    kspace = np.load(tmp_path / "c.npy")
+    kspace[2] = 0
+    np.save(tmp_path / "c.npy", kspace)
+    (tmp_path / "d.npy").write_bytes(b"broken")
+    with pytest.raises(UnreadableFileError, match="d.npy"):
+        measured_run(tmp_path)
+    monkeypatch.setenv("PERPCORE_SKIP_BAD", "1")
+    data = MeasuredRecon(measured_run(tmp_path))
+    assert [k for _, k in data.slices["train"]] == [0, 1, 3, 4]
+    reported = capsys.readouterr().out
+    assert "left out:" in reported and "d.npy" in reported and "slice 2 is zero" in reported
