@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,7 +30,19 @@ class ReconBatch(NamedTuple):
         return (self.zero_filled,)
 
 
-class PhantomRecon:
+class TrainingBatches:
+    """Batches by number of the training step, of whatever `batch` draws."""
+
+    run: Run
+    batch: Callable[..., Any]
+
+    def training_batch(self, step: int) -> Any:
+        """Batch of a training step: new samples at every step, accelerations mixed."""
+        first = step * self.run.batch
+        return self.batch("train", range(first, first + self.run.batch))
+
+
+class PhantomRecon(TrainingBatches):
     """Undersampled generated images, the same for every loss and every device.
 
     Validation and test images are the same for every seed; training images depend on it. An
@@ -38,11 +51,6 @@ class PhantomRecon:
 
     def __init__(self, run: Run, device: torch.device | str = "cpu") -> None:
         self.run, self.device = run, torch.device(device)
-
-    def training_batch(self, step: int) -> ReconBatch:
-        """Batch of a training step: new images at every step, accelerations mixed."""
-        first = step * self.run.batch
-        return self.batch("train", range(first, first + self.run.batch))
 
     def batch(self, split: str, indices: range, acceleration: int | None = None) -> ReconBatch:
         """Images `indices` of a split; by default each with one of the run's accelerations."""
@@ -140,21 +148,18 @@ class MotionBatch(NamedTuple):
         return self.fixed, self.moving
 
 
-class PhantomMotion:
+class PhantomMotion(TrainingBatches):
     """Two undersampled states of generated torsos in coronal view, and the motion between them.
 
     Collections, splits and what an index determines are as in `PhantomRecon`. Each zero-filled
     image is divided by its maximum magnitude.
     """
 
+    run: MotionRun
+
     def __init__(self, run: MotionRun, device: torch.device | str = "cpu") -> None:
         self.run, self.device = run, torch.device(device)
         self.largest = 1.3 * motion.MAX_AMPLITUDE * run.size
-
-    def training_batch(self, step: int) -> MotionBatch:
-        """Batch of a training step: new pairs at every step, accelerations mixed."""
-        first = step * self.run.batch
-        return self.batch("train", range(first, first + self.run.batch))
 
     def batch(self, split: str, indices: range, acceleration: int | None = None) -> MotionBatch:
         """Pairs `indices` of a split; by default each with one of the run's accelerations."""

@@ -110,7 +110,6 @@ def fit(
     optimizer = torch.optim.AdamW(parameters, lr=run.learning_rate, fused=device.type != "mps")
     parts = {"model": model, "loss": loss, "optimizer": optimizer}
     start, history = _load_checkpoint(checkpoint, run, parts)
-    # The two losses are kept out of the replica's state: their parameters are in `parameters`.
     objective: nn.Module = Objective(model, loss, warmup[1] if warmup else loss)
     if world > 1:
         objective = nn.parallel.DistributedDataParallel(objective)

@@ -12,7 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from perpcore.datasets import PhantomMotion, ReconBatch, scale_to_input, split_seed, undersample
+from perpcore.datasets import (
+    PhantomMotion,
+    ReconBatch,
+    TrainingBatches,
+    scale_to_input,
+    split_seed,
+    undersample,
+)
 from perpcore.kspace import fft2c, ifft2c
 from perpcore.motion import warp
 from perpcore.readers.inspect import combined_image
@@ -21,7 +28,7 @@ from perpcore.readers.volumes import FORMATS, UnreadableFileError, Volume, open_
 from perpcore.runs import MotionRun, Run
 
 
-class MeasuredRecon:
+class MeasuredRecon(TrainingBatches):
     """Undersampled measured images, split by subject.
 
     `run.source` is a file or folder that the readers know, as "FORMAT:PATH". The slices of
@@ -57,11 +64,6 @@ class MeasuredRecon:
             for split, part in parts.items()
         }
         self._image = lru_cache(maxsize=256)(self._prepare)
-
-    def training_batch(self, step: int) -> ReconBatch:
-        """Batch of a training step: slices drawn at random, accelerations mixed."""
-        first = step * self.run.batch
-        return self.batch("train", range(first, first + self.run.batch))
 
     def batch(self, split: str, indices: range, acceleration: int | None = None) -> ReconBatch:
         """Slices of a split, with masks and noise as in `PhantomRecon`.

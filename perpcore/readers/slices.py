@@ -8,10 +8,11 @@ from pathlib import Path
 from torch import Tensor
 
 from perpcore.kspace import fft2c, ifft2c
+from perpcore.readers.fetch import SOURCES, measured_folder
 from perpcore.readers.volumes import UnreadableFileError, open_file
 from perpcore.store import project_root
 
-MEASURED_NAME = "se_t1_sag_data.mat"
+MEASURED_NAME = SOURCES["head"].file
 MEASURED_SOURCE = "`perpcore data fetch head`, or name a file of your own in PERPCORE_MEASURED"
 
 
@@ -24,7 +25,7 @@ def find_measured() -> Path | None:
     named = os.environ.get("PERPCORE_MEASURED")
     if named:
         return Path(named)
-    fetched = project_root() / "data" / "measured" / MEASURED_NAME
+    fetched = measured_folder() / MEASURED_NAME
     return fetched if fetched.is_file() else find_test_data(f"larson/{MEASURED_NAME}")
 
 
