@@ -5,7 +5,7 @@ DEVICE ?= auto
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: figures test lab book lint clean
+.PHONY: figures test test-browser lab book exercises lint clean
 
 figures: $(STAMP)
 	$(BIN)/perpcore figures --preset $(PRESET) --device $(DEVICE)
@@ -27,6 +27,15 @@ $(STAMP): pyproject.toml constraints.txt
 	# Its reader is a reference for ours; its dependencies (torchvision) would change torch.
 	$(BIN)/python -m pip install -c constraints.txt --no-deps fastmri
 	touch $(STAMP)
+
+# JupyterLab and the book in a headless Chromium of this machine; skipped, with a reason, without.
+test-browser: book
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[browser]"
+	$(BIN)/pytest -rs tests/browser
+
+# Runs the solved notebooks and writes exercises/ from them.
+exercises: $(STAMP)
+	$(BIN)/python -m perpcore.exercises
 
 book: $(STAMP)
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[book]"

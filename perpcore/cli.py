@@ -19,6 +19,7 @@ import perpcore
 from perpcore import experiments, grid, pool
 from perpcore.claims import markdown
 from perpcore.execute import NotebookError, execute
+from perpcore.inventory import figures_folder, write_index
 from perpcore.runs import Run
 from perpcore.store import DamagedResultError, Store, encode_result, project_root, shipped_path
 from perpcore.training import NonFiniteLossError, pick_device, write_atomically
@@ -99,9 +100,8 @@ def figures(
         print(f"{path.stem} ...", end=" ", flush=True)
         execute(path, parameters, in_place)
         print(f"{time.perf_counter() - start:.0f} s", flush=True)
-    from perpcore import plotting
 
-    print(f"{plotting.write_index()}  ({(time.perf_counter() - began) / 60:.1f} min in all)")
+    print(f"{write_index()}  ({(time.perf_counter() - began) / 60:.1f} min in all)")
 
 
 def train(
@@ -195,7 +195,6 @@ def claims(update_readme: bool = False) -> None:
     Args:
         update_readme: Also write the table between its markers in README.md.
     """
-    from perpcore.plotting import figures_folder
 
     path = figures_folder() / "tab05_claims.json"
     if not path.exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ def execute(path: Path, parameters: dict[str, Any], in_place: bool) -> None:
 
         out = project_root() / "data" / "executed" / str(parameters["preset"]) / path.name
         out.parent.mkdir(parents=True, exist_ok=True)
+        os.environ["PERPCORE_STATIC"] = "1"  # sliders have nobody to answer
         try:
             papermill.execute_notebook(
                 path, out, parameters, cwd=path.parent, kernel_name="python3", progress_bar=False,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
 import pandas as pd
 import torch
+from IPython.display import display
+from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -19,12 +19,12 @@ from matplotlib.image import AxesImage
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 from torch import Tensor
 
-from perpcore.inventory import FIGURES
-from perpcore.store import project_root
+from perpcore.inventory import FIGURES, figures_folder
 from perpcore.training import write_atomically
 
 LABELS = {
     "zero_filled": "zero-filled",
+    "zero": "zero field",
     "target": "target",
     "l1": "ℓ1",
     "l2": "ℓ2",
@@ -155,9 +155,13 @@ def frameless(ax: Axes) -> None:
     ax.spines[:].set_visible(False)
 
 
-def figures_folder() -> Path:
-    """Where figures go: `PERPCORE_FIGURES`, or figures/ of the project."""
-    return Path(os.environ.get("PERPCORE_FIGURES") or project_root() / "figures")
+def boxes(ax: Axes, values: dict[str, np.ndarray]) -> None:
+    """One box per loss in its colour, named below the axis; outliers are not drawn."""
+    look: dict[str, Any] = {"patch_artist": True, "medianprops": {"color": "black"}}
+    drawn = ax.boxplot(list(values.values()), widths=0.65, showfliers=False, **look)
+    for patch, name in zip(drawn["boxes"], values, strict=True):
+        patch.set(facecolor=COLORS[name], alpha=0.8)
+    ax.set_xticks(range(1, len(values) + 1), [LABELS[name] for name in values], rotation=90)
 
 
 def save_figure(fig: Figure, name: str, numbers: dict[str, Any], preset: str = "any") -> None:
@@ -165,51 +169,55 @@ def save_figure(fig: Figure, name: str, numbers: dict[str, Any], preset: str = "
 
     The same numbers give byte-identical SVG and JSON. `preset` is "any" where nothing is trained.
     """
-    entry = FIGURES[name]
+    fig.set_label(name)
     for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
         buffer = io.BytesIO()
         fig.savefig(buffer, format=kind, dpi=150, metadata=metadata)
         write_atomically(figures_folder() / f"{name}.{kind}", buffer.getvalue())
-    _save_json(name, {"numbers": numbers, "preset": preset, **entry._asdict()})
+    _save_json(name, numbers, preset)
+
+
+def show(fig: Figure, alt: str = "") -> None:
+    """Display a figure with its alternative text and close it.
+
+    `alt` says in words what a reader who does not see the figure should know; by default it is
+    the inventory's, for figures that went through `save_figure`.
+    """
+    spoken = {"alt": alt or FIGURES[str(fig.get_label())].alt}
+    display(fig, metadata={"image/png": spoken, "image/jpeg": spoken})
+    plt.close(fig)
+
+
+def wide_table(
+    rows: list[dict[str, Any]], metrics: dict[str, str], digits: dict[str, int]
+) -> pd.DataFrame:
+    """Rows of `statistics.compare` as "mean [low, high]", one column per metric.
+
+    `metrics` gives the columns' order and labels, `digits` the decimals where they are not 3. An
+    asterisk marks p < 0.05 after Holm's correction.
+    """
+
+    def cell(row: pd.Series) -> str:
+        d, star = digits.get(row.metric, 3), "*" if row.get("p_holm", 1) < 0.05 else ""
+        return f"{row['mean']:.{d}f}{star} [{row.low:.{d}f}, {row.high:.{d}f}]"
+
+    table = pd.DataFrame(rows)
+    table = table.assign(cell=table.apply(cell, axis=1), loss=table.loss.map(LABELS))
+    index = [c for c in ("R", "loss", "metric") if c in table]
+    wide = table.set_index(index)["cell"].unstack(sort=False)
+    return wide[list(metrics)].rename(columns=metrics)
 
 
 def save_table(table: pd.DataFrame, name: str, numbers: dict[str, Any], preset: str) -> None:
     """Write NAME.md (as shown) and NAME.json (the numbers behind it) to the figures folder."""
     text = f"{FIGURES[name].caption} (preset {preset}).\n\n{table.to_markdown()}\n"
     write_atomically(figures_folder() / f"{name}.md", text.encode())
-    _save_json(name, {"numbers": numbers, "preset": preset, **FIGURES[name]._asdict()})
+    _save_json(name, numbers, preset)
 
 
-def write_index() -> Path:
-    """figures/index.md: every figure and table that is there, with its notebook."""
-    lines = [
-        "# Figures and tables",
-        "",
-        "Made by `perpcore figures`. The numbers of the figures are the companion's own, not the "
-        "article's.",
-        "",
-    ]
-    for name, entry in FIGURES.items():
-        record = figures_folder() / f"{name}.json"
-        if not record.exists():
-            continue
-        preset = json.loads(record.read_text())["preset"]
-        made = "nothing trained" if preset == "any" else f"preset `{preset}`"
-        lines += [
-            f"## {name}",
-            "",
-            f"{entry.caption}. Notebook [{entry.notebook}](../notebooks/{entry.notebook}.ipynb), "
-            f"{made}; [numbers]({name}.json).",
-            "",
-            f"![{entry.caption}]({name}.png)" if name.startswith("fig") else f"[table]({name}.md)",
-            "",
-        ]
-    path = figures_folder() / "index.md"
-    write_atomically(path, "\n".join(lines).encode())
-    return path
-
-
-def _save_json(name: str, record: dict[str, Any]) -> None:
+def _save_json(name: str, numbers: dict[str, Any], preset: str) -> None:
+    caption, notebook, _ = FIGURES[name]
+    record = {"numbers": numbers, "preset": preset, "caption": caption, "notebook": notebook}
     text = json.dumps(_rounded(record), indent=1, sort_keys=True, ensure_ascii=False)
     write_atomically(figures_folder() / f"{name}.json", (text + "\n").encode())
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Container, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -70,3 +71,28 @@ def holm(p_values: np.ndarray) -> np.ndarray:
     corrected = np.empty_like(p)
     corrected[order] = np.minimum(np.maximum.accumulate(stepped), 1)
     return corrected
+
+
+def compare(
+    samples: dict[tuple[Any, ...], np.ndarray],
+    columns: Sequence[str],
+    reference: str,
+    untested: Container[str] = (),
+) -> list[dict[str, Any]]:
+    """Rows of a table of losses: mean and interval, effect size and Holm-corrected p.
+
+    `samples` holds (seed, image) values by key; `columns` names the key's parts, one of them
+    "loss". Every loss is tested against the `reference` loss under the otherwise equal key, except
+    the reference itself and those in `untested`; Holm's correction is over all these tests.
+    """
+    at, rows, tested = columns.index("loss"), [], []
+    for key, values in samples.items():
+        row = {**dict(zip(columns, key, strict=True)), **bootstrap_mean(values)._asdict()}
+        if key[at] != reference and key[at] not in untested:
+            other = samples[(*key[:at], reference, *key[at + 1 :])]
+            row["effect"], row["p_holm"] = effect_size(values, other), paired_test(values, other)
+            tested.append(row)
+        rows.append(row)
+    for row, p in zip(tested, holm(np.array([r["p_holm"] for r in tested])), strict=True):
+        row["p_holm"] = float(p)
+    return rows

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from perpcore.statistics import bootstrap_mean, effect_size, holm, paired_test
+from perpcore.statistics import bootstrap_mean, compare, effect_size, holm, paired_test
 
 
 def test_interval_covers_the_true_mean_as_often_as_it_says() -> None:
@@ -69,3 +69,21 @@ def test_wrong_input_is_named() -> None:
         bootstrap_mean(np.array([1.0, np.nan]))
     with pytest.raises(ValueError, match="reference.*3.*2"):
         paired_test(np.ones(3), np.ones(2))
+
+
+def test_compare_tests_every_loss_against_the_reference_of_its_group() -> None:
+    rng = np.random.default_rng(0)
+    samples = {
+        (rate, loss, "psnr"): rng.normal(20 + shift, 0.1, (1, 30))
+        for rate in (4, 8)
+        for loss, shift in (("zero_filled", -5), ("l2", 0), ("perp_l2", 1))
+    }
+    rows = compare(samples, ("R", "loss", "metric"), "l2", untested=["zero_filled"])
+    assert [(r["R"], r["loss"]) for r in rows] == [key[:2] for key in samples]
+    tested = [r for r in rows if "p_holm" in r]
+    assert [(r["R"], r["loss"]) for r in tested] == [(4, "perp_l2"), (8, "perp_l2")]
+    pairs = [(samples[rate, "perp_l2", "psnr"], samples[rate, "l2", "psnr"]) for rate in (4, 8)]
+    expected = holm(np.array([paired_test(*pair) for pair in pairs]))
+    assert [r["p_holm"] for r in tested] == pytest.approx(expected)
+    assert all(r["effect"] == 1 for r in tested)
+    assert rows[0]["mean"] == pytest.approx(15, abs=0.2)

@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from perpcore.plotting import FIGURES
+from perpcore.inventory import FIGURES
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))

@@ -1,0 +1,99 @@
+"""Solutions pass their self-checks, stubs do not, and the stubs are those of the solutions."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from pathlib import Path
+
+import matplotlib
+import nbformat
+import numpy as np
+import pytest
+import torch
+
+from perpcore.exercises import OPEN, RIGHT, SOLUTION, WRONG, check, generate, stub
+
+ROOT = Path(__file__).parents[1]
+SOLVED = sorted((ROOT / "notebooks" / "solved").glob("*.ipynb"))
+
+
+def run(path: Path) -> list[str]:
+    """What each check prints, cell by cell, in one process instead of one kernel per notebook."""
+    matplotlib.use("Agg")
+    namespace: dict[str, object] = {}
+    printed = []
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code":
+            out = io.StringIO()
+            with contextlib.redirect_stdout(out), warnings.catch_warnings():
+                exec(compile(cell.source, str(path), "exec"), namespace)
+            if "check" in cell.metadata.get("tags", []):
+                printed.append(out.getvalue())
+    return printed
+
+
+@pytest.fixture(autouse=True)
+def shipped_results(monkeypatch: pytest.MonkeyPatch, isolated_store: Path) -> None:
+    monkeypatch.setenv("PERPCORE_FROM_SHIPPED", "1")
+
+
+def test_every_notebook_has_exercises() -> None:
+    chapters = [p.name for p in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))]
+    assert [p.name for p in SOLVED] == chapters
+    assert [p.name for p in sorted((ROOT / "exercises").glob("*.ipynb"))] == chapters
+
+
+@pytest.mark.parametrize("path", SOLVED, ids=lambda p: p.stem)
+def test_solutions_pass_and_stubs_fail(path: Path, tmp_path: Path) -> None:
+    solved = run(path)
+    assert 3 <= len(solved) <= 5
+    for text in solved:
+        lines = text.strip().splitlines()
+        assert lines and all(line.startswith(RIGHT) for line in lines), text
+    for text in run(generate(path, tmp_path)):
+        assert text.strip() and RIGHT not in text, text
+
+
+@pytest.mark.parametrize("path", SOLVED, ids=lambda p: p.stem)
+def test_committed_exercises_are_generated_from_the_solutions(path: Path, tmp_path: Path) -> None:
+    made = generate(path, tmp_path).read_text()
+    assert made == (ROOT / "exercises" / path.name).read_text(), "run make exercises"
+    assert "SOLUTION" not in made and "solved)\\n" not in made
+
+
+def test_stub_leaves_no_solution() -> None:
+    source = "a = ...\n### BEGIN SOLUTION\na = 1\n### END SOLUTION\nb = 2"
+    assert stub(source) == "a = ...\nb = 2"
+    inside = "def f(x):\n    ### BEGIN SOLUTION\n    y = x\n    return y\n    ### END SOLUTION"
+    assert stub(inside) == "def f(x):\n    ...  # your answer"
+    assert not SOLUTION.search(stub(source) + stub(inside))
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "said"),
+    [
+        (1.0004, 1.0, RIGHT),
+        (1.1, 1.0, WRONG),
+        (2.0, 1.0, "twice"),
+        (np.nan, 1.0, WRONG),
+        (..., 1.0, OPEN),
+        ([1.0, ...], [1.0, 2.0], OPEN),
+        (None, "word", OPEN),
+        (" Word ", "word", RIGHT),
+        (1.0, "word", WRONG),
+        ("word", 1.0, WRONG),
+        ([1.0, "no"], [1.0, 2.0], WRONG),
+        (torch.tensor([1.0, 2.0], requires_grad=True), np.array([1.0, 2.0]), RIGHT),
+        (torch.tensor([1.0]), np.array([1.0, 2.0]), WRONG),
+        (1 + 1j, torch.tensor(1 + 1j), RIGHT),
+    ],
+)
+def test_check_says_right_wrong_or_open(
+    answer: object, expected: object, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check(answer, expected, "because", mistakes={"twice": 2.0})
+    printed = capsys.readouterr().out
+    assert said in printed
+    assert ("because" in printed) == (said == RIGHT)
