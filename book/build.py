@@ -7,6 +7,8 @@ No warning is tolerated, and the pages need nothing from outside: formulas and s
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -23,12 +25,50 @@ def stage(source: Path) -> None:
     source.mkdir(parents=True)
     for page in [*HERE.glob("*.md"), HERE / "conf.py"]:
         shutil.copy(page, source)
-    shutil.copytree(ROOT / "notebooks", source / "notebooks", ignore=shutil.ignore_patterns(".*"))
+    shutil.copytree(HERE / "static", source / "static")
+    (source / "notebooks").mkdir()
+    (source / "exercises").mkdir()
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        (source / "notebooks" / path.name).write_text(notebook(path))
+    for path in (ROOT / "notebooks" / "solved").glob("*.ipynb"):
+        (source / "exercises" / path.name).write_text(exercises(path))
     shutil.copytree(
         ROOT / "figures", source / "figures", ignore=shutil.ignore_patterns("own", ".*")
     )
     for table in (source / "figures").glob("tab*.md"):  # a page needs a title
         table.write_text(f"# {table.stem}\n\n{table.read_text()}")
+
+
+    claims = re.search(r"<!-- claims:.*?-->\n(.*?)<!--", (ROOT / "README.md").read_text(), re.S)
+    index = source / "index.md"
+    index.write_text(index.read_text().replace("CLAIMS\n", claims[1] if claims else ""))
+
+
+def notebook(path: Path) -> str:
+    """A notebook whose pictures tell MyST-NB their alternative text."""
+    content = json.loads(path.read_text())
+    for cell in content["cells"]:
+        for output in cell.get("outputs", []):
+            for spoken in output.get("metadata", {}).values():
+                if isinstance(spoken, dict) and "alt" in spoken:
+                    cell["metadata"]["mystnb"] = {"image": {"alt": spoken["alt"]}}
+    return json.dumps(content)
+
+
+def exercises(path: Path) -> str:
+    """The solved exercises with every solution and its check folded away."""
+    content = json.loads(path.read_text().replace(" (solved)", ": exercises"))
+    for cell in content["cells"]:
+        tags = cell["metadata"].get("tags", [])
+        if "exercise" in tags or "check" in tags:
+            cell["metadata"]["tags"] = [*tags, "hide-cell"]
+            cell["metadata"]["mystnb"] = {
+                "code_prompt_show": "Solution" if "exercise" in tags else "Self-check",
+            }
+    text = json.dumps(content, ensure_ascii=False)
+    text = re.sub(r"\*\*Solutions:\*\* \[solved\]\([^)]*\)", "Solutions are folded away.", text)
+    text = text.replace("Replace each", "In exercises/ of the repository: replace each")
+    return text.replace("](../", "](../notebooks/")
 
 
 def main() -> int:

@@ -43,6 +43,7 @@ def execute(path: Path, parameters: dict[str, Any], in_place: bool) -> None:
         notebook.cells = [
             c for c in notebook.cells if "injected-parameters" not in c.metadata.get("tags", [])
         ]
+        notebook.metadata.pop("widgets", None)  # the state of sliders that nobody sees
         for holder in (notebook, *notebook.cells):
             holder.metadata.pop("papermill", None)
             holder.metadata.pop("execution", None)

@@ -95,6 +95,7 @@ def main() -> None:
                 notebook,
                 resources={"metadata": {"path": solved.parent}},
                 extra_arguments=["--log-level=40"],
+                store_widget_state=False,
             ).execute()
             for cell in notebook.cells:
                 cell.metadata.pop("execution", None)

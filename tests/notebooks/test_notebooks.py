@@ -129,9 +129,14 @@ def test_notebooks_keep_the_houses_form(path: Path) -> None:
         assert f"{name} = " in tagged[0].source
     assert any(c.outputs for c in code), "committed without outputs"
     for cell in code:
+        assert len(cell.source.splitlines()) <= 25, cell.source[:200]
         for output in cell.outputs:
             assert output.output_type != "error"
             assert output.get("name") != "stderr", output.get("text")
             for kind in ("image/png", "image/jpeg"):
-                assert len(output.get("data", {}).get(kind, "")) * 3 / 4 < 150_000
-    assert "papermill" not in notebook.metadata
+                image = output.get("data", {}).get(kind, "")
+                assert len(image) * 3 / 4 < 150_000
+                assert not image or output.metadata[kind]["alt"], (
+                    "a picture without alternative text"
+                )
+    assert not {"papermill", "widgets"} & set(notebook.metadata)
