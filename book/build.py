@@ -38,7 +38,6 @@ def stage(source: Path) -> None:
     for table in (source / "figures").glob("tab*.md"):  # a page needs a title
         table.write_text(f"# {table.stem}\n\n{table.read_text()}")
 
-
     claims = re.search(r"<!-- claims:.*?-->\n(.*?)<!--", (ROOT / "README.md").read_text(), re.S)
     index = source / "index.md"
     index.write_text(index.read_text().replace("CLAIMS\n", claims[1] if claims else ""))

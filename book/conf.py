@@ -15,7 +15,7 @@ html_theme = "sphinx_book_theme"
 html_static_path = ["static"]
 html_css_files = ["book.css"]
 html_title = project
-html_theme_options = {"show_toc_level": 2, "use_download_button": False}
+html_theme_options = {"show_toc_level": 2, "use_download_button": False, "navbar_persistent": []}
 html_show_sphinx = False
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -247,7 +248,9 @@ def info() -> None:
     size = sum(f.stat().st_size for f in store.root.rglob("*") if f.is_file())
     inside = store.root.is_relative_to(project_root())
     where = store.root.relative_to(project_root()) if inside else store.root
-    print(f"run store: {where}, {len(list(store.runs()))} results, {size / 1e6:.1f} MB")
+    root = store.root if store.root.exists() else project_root()
+    print(f"run store: {where}, {len(list(store.runs()))} results, {size / 1e6:.1f} MB; "
+          f"{shutil.disk_usage(root).free / 1e9:.0f} GB of disk free")  # fmt: skip
     for preset in grid.PRESETS:
         wanted = grid.all_runs(preset)
         have = sum(store.result_path(run).exists() for run in wanted)

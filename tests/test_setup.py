@@ -48,8 +48,8 @@ def test_conda_users_get_what_the_makefile_installs() -> None:
 
 def test_readme_says_what_there_is() -> None:
     readme = (ROOT / "README.md").read_text()
-    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M)
-    for command in set(re.findall(r"make ([a-z]+)", readme)):
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
+    for command in set(re.findall(r"make ([a-z-]+)", readme)):
         assert command in targets
     for link in re.findall(r"\]\(([^)#:]+)\)", readme) + re.findall(r'src="([^":]+)"', readme):
         assert (ROOT / link).exists(), link
