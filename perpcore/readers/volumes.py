@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +18,8 @@ import torch
 from torch import Tensor
 
 MAX_OPEN_FILES = 16
+MAX_SLICE = 2**28
+"""Complex numbers in one slice of all coils, 2 GB: more is a damaged header, not an MR image."""
 
 
 class UnreadableFileError(ValueError):
@@ -66,8 +69,8 @@ class Volume:
             array = _module(self.format).read_slice(self, index)
         except UnreadableFileError:
             raise
-        except (OSError, KeyError, ValueError, RuntimeError) as error:
-            raise UnreadableFileError(f"{self.path}: slice {index}: {error}") from None
+        except Exception as error:  # of five parsers, whatever they raise at damaged bytes
+            raise UnreadableFileError(f"{self.path}: slice {index}: {_said(error)}") from None
         if array.shape != self.shape[1:]:
             raise UnreadableFileError(
                 f"{self.path}: slice {index}: expected shape {self.shape[1:]}, got {array.shape}"
@@ -107,11 +110,24 @@ def open_file(path: Path | str, format: str = "auto", **options: Any) -> list[Vo
         pass  # no permission: say so before any format is guessed
     try:
         name = format if format != "auto" else _sniff(path)
-        return _module(name).open_volumes(path, **options)
+        volumes: list[Volume] = _module(name).open_volumes(path, **options)
     except UnreadableFileError:
         raise
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError, EOFError) as error:
-        raise UnreadableFileError(f"{path}: {error}") from None
+    except Exception as error:  # of five parsers, whatever they raise at damaged bytes
+        raise UnreadableFileError(f"{path}: {_said(error)}") from None
+    for volume in volumes:
+        if min(volume.shape) < 1 or math.prod(volume.shape[1:]) > MAX_SLICE:
+            raise UnreadableFileError(
+                f"{path}: expected (slices, coils, rows, columns) of at least 1 and at most "
+                f"{MAX_SLICE} numbers in a slice, its header claims {volume.shape}"
+            )
+    return volumes
+
+
+def _said(error: Exception) -> str:
+    """What an error says, with its kind where that is not clear without."""
+    plain = isinstance(error, (OSError, ValueError)) and str(error)
+    return str(error) if plain else f"{type(error).__name__}: {error}"
 
 
 def open_folder(
