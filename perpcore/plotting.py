@@ -62,7 +62,6 @@ LINES = {
     "plain_l2": "-.",
     "cold_plain_perp_l2": ":",
 }
-PHASE_CMAP = "twilight"
 WIDTH = 7.0
 """Width of a figure in inches: two columns of a journal."""
 
@@ -106,7 +105,7 @@ def show_phase(ax: Axes, image: Tensor | np.ndarray, body: np.ndarray) -> AxesIm
     """Phase in rad on a cyclic map, only where `body`: elsewhere it has no meaning."""
     frameless(ax)
     phase = np.where(body, np.angle(to_numpy(image)), np.nan)
-    return ax.imshow(phase, cmap=PHASE_CMAP, vmin=-np.pi, vmax=np.pi)
+    return ax.imshow(phase, cmap="twilight", vmin=-np.pi, vmax=np.pi)
 
 
 def show_error(ax: Axes, error: np.ndarray, limit: float) -> AxesImage:

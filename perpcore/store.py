@@ -25,7 +25,7 @@ from torch import Tensor
 
 import perpcore
 from perpcore.runs import FORMAT_VERSION, Run
-from perpcore.training import write_atomically
+from perpcore.training import seal, unseal, write_atomically
 
 _MAGIC = "perpcore result"
 _TABLES = ("metrics", "history", "calibration")
@@ -125,13 +125,13 @@ class Store:
 
 
 def encode_result(result: Result, *, half_weights: bool = False) -> bytes:
-    """HDF5 file as bytes. Checksums on data and metadata, so that damage is noticed.
+    """HDF5 file as bytes, with a SHA-256 behind its end, so that damage is noticed.
 
     Examples are kept in half precision (they are looked at, not measured); so are the weights
     where `half_weights`, rounded to the 8 significant bits of bfloat16, which compress better.
     """
     buffer = io.BytesIO()
-    options = {"compression": "gzip", "compression_opts": 9, "shuffle": True, "fletcher32": True}
+    options = {"compression": "gzip", "compression_opts": 9, "shuffle": True}
     with h5py.File(buffer, "w", libver="v110") as file:
         file.attrs.update(
             {
@@ -154,7 +154,7 @@ def encode_result(result: Result, *, half_weights: bool = False) -> bytes:
             rounded = weight.bfloat16().half() if half_weights else weight
             array = np.atleast_1d(rounded.detach().cpu().numpy())
             file.create_dataset(f"weights/{name}", data=array, **options)
-    return buffer.getvalue()
+    return seal(buffer.getvalue())
 
 
 def read_result(path: Path, run: Run | None = None) -> Result:
@@ -163,12 +163,13 @@ def read_result(path: Path, run: Run | None = None) -> Result:
     Raises DamagedResultError naming the file and what is wrong with it.
     """
     try:
-        with h5py.File(path, "r") as file:
+        # libhdf5 can loop for ever in a damaged file, so it gets none to read.
+        payload = unseal(path.read_bytes())
+        if payload is None:
+            raise ValueError("its checksum does not fit, or it has none")
+        with h5py.File(io.BytesIO(payload), "r") as file:
             if file.attrs.get("kind") != _MAGIC or file.attrs.get("format") != FORMAT_VERSION:
-                raise DamagedResultError(
-                    f"{path}: not a results file of format {FORMAT_VERSION}; move it away, "
-                    "or delete it to train the run again"
-                )
+                raise ValueError(f"not of format {FORMAT_VERSION}")
             stored = Run.from_json(file.attrs["run"])
             tables = {
                 name: pd.DataFrame({column: values[()] for column, values in file[name].items()})
@@ -178,17 +179,12 @@ def read_result(path: Path, run: Run | None = None) -> Result:
                 name: parts[..., 0].astype(np.float32) + 1j * parts[..., 1].astype(np.float32)
                 for name, parts in ((n, d[()]) for n, d in file["examples"].items())
             }
-            weights: dict[str, Tensor] = {}
-
-            def collect(name: str, item: Any) -> None:
-                if isinstance(item, h5py.Dataset):
-                    weights[name] = torch.from_numpy(item[()].astype(np.float32))
-
-            file["weights"].visititems(collect)
+            weights = {
+                name: torch.from_numpy(values[()].astype(np.float32))
+                for name, values in file["weights"].items()
+            }
             provenance = json.loads(file.attrs["provenance"])
     except (OSError, KeyError, ValueError, RuntimeError) as error:
-        if isinstance(error, DamagedResultError):
-            raise
         raise DamagedResultError(
             f"{path}: damaged or not a results file ({error}); delete it to train the run again"
         ) from None

@@ -224,6 +224,16 @@ def _umask() -> int:
     return mask
 
 
+def seal(payload: bytes) -> bytes:
+    """The bytes with their SHA-256 behind them; HDF5 and others ignore what follows their end."""
+    return payload + hashlib.sha256(payload).digest()
+
+
+def unseal(content: bytes) -> bytes | None:
+    """What was sealed, or None where a bit of it has changed."""
+    return content[:-32] if seal(content[:-32]) == content else None
+
+
 def _previous(checkpoint: Path) -> Path:
     return checkpoint.with_suffix(".previous.pt")
 
@@ -237,7 +247,7 @@ def _save_checkpoint(
     payload = buffer.getvalue()
     if path.exists():
         os.replace(path, _previous(path))
-    write_atomically(path, hashlib.sha256(payload).digest() + payload)
+    write_atomically(path, seal(payload))
 
 
 def _load_checkpoint(
@@ -247,11 +257,11 @@ def _load_checkpoint(
     for candidate in (path, _previous(path)) if path is not None else ():
         if not candidate.exists():
             continue
-        content = candidate.read_bytes()
-        if hashlib.sha256(content[32:]).digest() != content[:32]:
+        payload = unseal(candidate.read_bytes())
+        if payload is None:
             print(f"{candidate}: damaged checkpoint, not used", file=sys.stderr)
             continue
-        state = torch.load(io.BytesIO(content[32:]), map_location="cpu", weights_only=True)
+        state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
         if state["run"] != run.to_json():
             print(f"{candidate}: checkpoint of another run, not used", file=sys.stderr)
             continue

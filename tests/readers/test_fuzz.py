@@ -1,7 +1,7 @@
 """Mutated files: read or refused with the file's name, in bounded memory, without a crash.
 
-PERPCORE_FUZZ sets the number of files. Files with variable-length HDF5 data (MRD, the run store)
-are left out: on some of them libhdf5 itself never returns.
+PERPCORE_FUZZ sets the number of files. MRD, whose lines are variable-length HDF5 data, is left out:
+on some damaged files libhdf5 itself never returns.
 """
 
 from __future__ import annotations
@@ -20,7 +20,15 @@ from perpcore.readers import UnreadableFileError, open_file
 
 COUNT = int(os.environ.get("PERPCORE_FUZZ", "1500"))
 # MATLAB's files are parsed in a process of their own, half a second each.
-SHARES = {"fastmri": 0.2, "calgary": 0.2, "nifti": 0.2, "npy": 0.2, "arrays": 0.2, "mat": 0.01}
+SHARES = {
+    "fastmri": 0.2,
+    "calgary": 0.2,
+    "nifti": 0.2,
+    "npy": 0.2,
+    "arrays": 0.15,
+    "store": 0.05,
+    "mat": 0.01,
+}
 
 
 @pytest.mark.parametrize("kind", SHARES)
