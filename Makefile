@@ -31,7 +31,7 @@ $(STAMP): pyproject.toml constraints.txt
 # JupyterLab and the book in a headless Chromium of this machine; skipped, with a reason, without.
 test-browser: book
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[browser]"
-	$(BIN)/pytest -rs tests/browser
+	$(BIN)/pytest -rs tests/browser tests/test_book.py
 
 # Runs the solved notebooks and writes exercises/ from them.
 exercises: $(STAMP)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import random
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -161,3 +165,32 @@ def test_a_read_only_store_is_named(result: Result, tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(PermissionError, match=str(tmp_path)):
         Store(tmp_path).save(result)
+
+
+def save_for_ever(root: Path, result: Result, started: Any) -> None:
+    """In a process of its own: write the same result again and again."""
+    store = Store(root)
+    started.set()
+    while True:
+        store.save(result)
+
+
+def test_killed_writes_leave_a_whole_result_or_none(result: Result, tmp_path: Path) -> None:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["perpcore.experiments", "pytest"])
+    rng, found = random.Random(0), 0
+    for attempt in range(20):
+        started = context.Event()
+        root = tmp_path / str(attempt % 4)  # into empty stores and over a result
+        process = context.Process(target=save_for_ever, args=(root, result, started))
+        process.start()
+        assert started.wait(60)
+        time.sleep(rng.uniform(0, 0.1))
+        process.kill()
+        process.join()
+        loaded = Store(root).load(result.run)
+        found += loaded is not None
+        if loaded is not None:
+            assert all(torch.equal(loaded.weights[n], w) for n, w in result.weights.items())
+    assert found >= 10
+    Store(tmp_path / "0").save(result)  # what a killed write left behind is in nobody's way

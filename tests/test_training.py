@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
-import signal
 import subprocess
 import sys
 import textwrap
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -58,46 +59,45 @@ def test_the_same_run_gives_the_same_weights() -> None:
     assert history["step"] == [4, 8, 12, 16, 20] and len(history["loss"]) == 5
 
 
-def test_killed_runs_continue_to_the_same_result(tmp_path: Path) -> None:
-    """SIGKILL at random moments until the run is through."""
-    script = tmp_path / "job.py"
-    script.write_text(
-        textwrap.dedent(f"""
-        import os, sys
-        sys.path.insert(0, {str(Path(__file__).parent)!r})
-        import torch
-        from pathlib import Path
-        from test_training import run_fit
-        torch.set_num_threads({torch.get_num_threads()})
-        print("ready", flush=True)
-        model, history = run_fit(Path(sys.argv[1]))
-        torch.save([model.state_dict(), history], sys.argv[2] + ".part")
-        os.replace(sys.argv[2] + ".part", sys.argv[2])  # a kill may come while it is written
-    """)
-    )
+def killed_job(checkpoint: Path, out: Path, started: Any) -> None:
+    """In a process of its own: train, and keep the result beside the checkpoint."""
+    started.set()
+    model, history = run_fit(checkpoint, LONGER)
+    part = out.with_suffix(".part")
+    torch.save([model.state_dict(), history], part)
+    part.rename(out)  # a kill may come while it is written
+
+
+LONGER = replace(RUN, steps=40)
+
+
+def test_runs_killed_twenty_times_continue_to_the_same_result(tmp_path: Path) -> None:
+    """SIGKILL at random moments; a server that has imported torch starts the processes."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["perpcore.experiments", "pytest"])
     checkpoint, out = tmp_path / "c" / "checkpoint.pt", tmp_path / "out.pt"
-    rng, kills = random.Random(1), 0
+    rng, kills, reached = random.Random(1), 0, []
     while not out.exists():
-        process = subprocess.Popen(
-            [sys.executable, script, checkpoint, out], stdout=subprocess.PIPE, text=True
-        )
-        assert process.stdout is not None and process.stdout.readline() == "ready\n"
-        if kills < 3:
-            # Once at least one more checkpoint has been written, so that every attempt advances.
+        started = context.Event()
+        process = context.Process(target=killed_job, args=(checkpoint, out, started))
+        process.start()
+        assert started.wait(60)
+        if kills < 20:
+            # Every third attempt lives until it has written a checkpoint, so that the run advances.
             before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-            while process.poll() is None:
+            while kills % 3 == 0 and process.is_alive():
                 if checkpoint.exists() and checkpoint.stat().st_mtime_ns > before:
                     break
                 time.sleep(0.002)
-            time.sleep(rng.uniform(0, 0.1))
-            process.send_signal(signal.SIGKILL)
+            time.sleep(rng.uniform(0, 0.15))
+            process.kill()
             kills += 1
-        process.wait()
-        process.stdout.close()
+            reached.append(checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0)
+        process.join()
+    assert kills == 20 and len(set(reached)) > 3
     weights, history = torch.load(out, weights_only=True)
-    uninterrupted, expected = run_fit(None)
-    uninterrupted_weights = uninterrupted.state_dict()
-    assert all(torch.equal(weights[name], w) for name, w in uninterrupted_weights.items())
+    uninterrupted, expected = run_fit(None, LONGER)
+    assert all(torch.equal(weights[n], w) for n, w in uninterrupted.state_dict().items())
     assert history == expected
     assert sorted(p.name for p in checkpoint.parent.glob("*.pt")) == [
         "checkpoint.previous.pt", "checkpoint.pt",

@@ -121,7 +121,9 @@ def test_notebooks_keep_the_houses_form(path: Path) -> None:
     text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
     positions = [text.find(part) for part in PARTS]
     assert -1 not in positions and positions == sorted(positions)
-    assert "**Minutes:**" in text and "<summary>Answers</summary>" in text
+    for heading in ("**Minutes:**", "**Needs:**", "**Before:**", "**Next:**"):
+        assert heading in text
+    assert f"../exercises/{path.name}" in text and "<summary>Answers</summary>" in text
     code = [c for c in notebook.cells if c.cell_type == "code"]
     tagged = [c for c in code if "parameters" in c.metadata.get("tags", [])]
     assert len(tagged) == 1
