@@ -19,14 +19,24 @@ import tyro
 import perpcore
 from perpcore import experiments, grid, pool
 from perpcore.claims import markdown
-from perpcore.execute import NotebookError, execute
+from perpcore.execute import NotebookError, execute_all
+from perpcore.files import write_atomically
 from perpcore.inventory import figures_folder, write_index
 from perpcore.runs import Run
-from perpcore.store import DamagedResultError, Store, encode_result, project_root, shipped_path
-from perpcore.training import NonFiniteLossError, pick_device, write_atomically
+from perpcore.store import (
+    DamagedResultError,
+    Store,
+    encode_result,
+    project_root,
+    shipped_path,
+    stamp_shipped,
+)
+from perpcore.training import NonFiniteLossError, pick_device
 
 CLAIMS_MARKERS = ("<!-- claims: perpcore claims --update-readme -->", "<!-- end of claims -->")
 
+MAX_KERNELS = 4
+"""Notebooks at a time: each kernel takes half a GB of memory or more."""
 
 Preset = Literal["smoke", "quick", "paper"]
 
@@ -53,7 +63,8 @@ def figures(
         retrain: Train anew also what the run store has.
         from_shipped: Also use the results that come with the project instead of training.
         only: Run only the notebooks whose name starts with this, e.g. 02.
-        workers: Training runs at a time; 0: one per CPU core (at most 8), one on a GPU.
+        workers: Training runs and notebooks at a time; 0: one per CPU core (at most 8 runs and 4
+            notebooks), one run on a GPU.
         in_place: Write the outputs into notebooks/ (for committing them).
         data: Measured images, a file or folder ("PATH" or "FORMAT:PATH"): notebooks 04 to 07
             are run on them, and the figures go to figures/own/.
@@ -96,12 +107,7 @@ def figures(
         "preset": preset, "device": device, "seed": seed, "retrain": False,
         **({"data": data, "test_subjects": list(test_subjects)} if data else {}),
     }  # fmt: skip
-    for path in notebooks:
-        start = time.perf_counter()
-        print(f"{path.stem} ...", end=" ", flush=True)
-        execute(path, parameters, in_place)
-        print(f"{time.perf_counter() - start:.0f} s", flush=True)
-
+    execute_all(notebooks, parameters, in_place, min(workers or pool.cpu_cores(), MAX_KERNELS))
     print(f"{write_index()}  ({(time.perf_counter() - began) / 60:.1f} min in all)")
 
 
@@ -187,6 +193,7 @@ def ship(preset: Preset = "quick", seed: int = 0) -> None:
         write_atomically(shipped_path(result.run), content)
         print(f"{result.run.task:<12}  {result.run.label:<18} {len(content) / 1e3:.0f} kB")
     size = pool.ship_summaries(grid.trial_runs(preset, seed))
+    stamp_shipped(preset)
     print(f"summaries of trials and ablations: {size / 1e3:.0f} kB")
 
 
@@ -249,7 +256,7 @@ def info() -> None:
     inside = store.root.is_relative_to(project_root())
     where = store.root.relative_to(project_root()) if inside else store.root
     root = store.root if store.root.exists() else project_root()
-    print(f"run store: {where}, {len(list(store.runs()))} results, {size / 1e6:.1f} MB; "
+    print(f"run store: {where}, {len(store.paths())} results, {size / 1e6:.1f} MB; "
           f"{shutil.disk_usage(root).free / 1e9:.0f} GB of disk free")  # fmt: skip
     for preset in grid.PRESETS:
         wanted = grid.all_runs(preset)

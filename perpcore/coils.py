@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from jaxtyping import Complex, Shaped
 from torch import Tensor
 from torch.nn import functional
 
 from perpcore.kspace import fft2c, ifft2c
 
 
-def forward(image: Tensor, coil_sensitivities: Tensor, mask: Tensor | None = None) -> Tensor:
+def forward(
+    image: Complex[Tensor, "*batch row column"],
+    coil_sensitivities: Complex[Tensor, "*batch coil row column"],
+    mask: Shaped[Tensor, "row column"] | Shaped[Tensor, "*batch row column"] | None = None,
+) -> Complex[Tensor, "*batch coil row column"]:
     """A x = mask · F(S x): image (batch, row, column) → k-space (batch, coil, row, column).
 
     `mask` is (row, column) or (batch, row, column), real or boolean.
@@ -19,7 +24,11 @@ def forward(image: Tensor, coil_sensitivities: Tensor, mask: Tensor | None = Non
     return kspace if mask is None else kspace * mask.unsqueeze(-3)
 
 
-def adjoint(kspace: Tensor, coil_sensitivities: Tensor, mask: Tensor | None = None) -> Tensor:
+def adjoint(
+    kspace: Complex[Tensor, "*batch coil row column"],
+    coil_sensitivities: Complex[Tensor, "*batch coil row column"],
+    mask: Shaped[Tensor, "row column"] | Shaped[Tensor, "*batch row column"] | None = None,
+) -> Complex[Tensor, "*batch row column"]:
     """Aᴴ y = Σ_coils conj(S) F⁻¹(mask · y): the transform is orthonormal."""
     if kspace.shape != coil_sensitivities.shape:
         raise ValueError(
@@ -32,7 +41,7 @@ def adjoint(kspace: Tensor, coil_sensitivities: Tensor, mask: Tensor | None = No
 
 def generated_sensitivities(
     size: int, coils: int, rng: np.random.Generator, *, radius: float = 1.3
-) -> Tensor:
+) -> Complex[Tensor, "{coils} {size} {size}"]:
     """Smooth complex sensitivities (coil, row, column), complex64, of Σ|S|² = 1.
 
     Coils sit on a circle around the field of view, turned at random; each has the magnitude of a
@@ -54,7 +63,9 @@ def generated_sensitivities(
     return torch.from_numpy(sensitivities.astype(np.complex64))
 
 
-def estimate_sensitivities(kspace: Tensor, calibration: int = 24, window: int = 5) -> Tensor:
+def estimate_sensitivities(
+    kspace: Complex[Tensor, "coil row column"], calibration: int = 24, window: int = 5
+) -> Complex[Tensor, "coil row column"]:
     """Sensitivities from the fully sampled centre of k-space by adaptive combination.
 
     The dominant eigenvector of the coil covariance in a window around each pixel of the
@@ -90,7 +101,7 @@ def estimate_sensitivities(kspace: Tensor, calibration: int = 24, window: int = 
         )
     )
     covariance = smooth.reshape(coils, coils, rows, columns).permute(2, 3, 0, 1)
-    vectors = torch.linalg.eigh(covariance).eigenvectors[..., -1].permute(2, 0, 1)
+    vectors: Tensor = torch.linalg.eigh(covariance).eigenvectors[..., -1].permute(2, 0, 1)
     # An eigenvector's phase is arbitrary: align it with the coil combination of largest energy.
     virtual = torch.linalg.eigh(covariance.mean((0, 1))).eigenvectors[:, -1]
     turn = (vectors * virtual.conj()[:, None, None]).sum(0)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from perpcore import motion, phantoms
@@ -14,15 +14,18 @@ from perpcore.coils import adjoint, forward, generated_sensitivities
 from perpcore.kspace import complex_noise, fft2c, ifft2c, sampling_mask
 from perpcore.runs import MotionRun, Run
 
+Images = Complex[Tensor, "batch row column"]
+Masks = Bool[Tensor, "batch row column"]
+
 SPLITS = ("train", "validation", "test")
 
 
 class ReconBatch(NamedTuple):
-    """Network input, target and body mask, all (batch, row, column)."""
+    """Network input, target and body mask."""
 
-    zero_filled: Tensor
-    target: Tensor
-    body: Tensor
+    zero_filled: Images
+    target: Images
+    body: Masks
 
     @property
     def inputs(self) -> tuple[Tensor]:
@@ -30,30 +33,85 @@ class ReconBatch(NamedTuple):
         return (self.zero_filled,)
 
 
-class TrainingBatches:
-    """Batches by number of the training step, of whatever `batch` draws."""
+B = TypeVar("B", bound="tuple[Tensor, ...]")
 
-    run: Run
-    batch: Callable[..., Any]
+NOT_OF_THE_DATA = frozenset(
+    {
+        "loss", "weight", "loss_options", "loss_scale", "width", "depth", "cascades", "flow",
+        "steps", "batch", "learning_rate", "warmup", "validate_every", "n_validation", "n_test",
+        "evaluate_on", "preset",
+    }
+)  # fmt: skip
+"""Fields of a run that its batches do not depend on; a field not named here counts."""
 
-    def training_batch(self, step: int) -> Any:
+
+class _Kept:
+    """Batches that were drawn, by their data, split, samples and acceleration."""
+
+    def __init__(self) -> None:
+        self.limit = self.used = 0
+        self.batches: dict[tuple[Any, ...], tuple[Tensor, ...]] = {}
+
+    def add(self, name: tuple[Any, ...], drawn: tuple[Tensor, ...]) -> None:
+        needed = sum(part.nbytes for part in drawn)
+        if self.used + needed > self.limit:
+            self.batches = {k: v for k, v in self.batches.items() if k[0] == name[0]}
+            self.used = sum(part.nbytes for batch in self.batches.values() for part in batch)
+        if self.used + needed <= self.limit:
+            self.batches[name] = drawn
+            self.used += needed
+
+
+_kept = _Kept()
+
+
+def keep_batches(limit: int) -> None:
+    """Keep up to `limit` bytes of the batches that are drawn on the CPU; 0 keeps none.
+
+    For a process that trains several runs on the same data. What came first stays, until another
+    run's data need the room.
+    """
+    if limit != _kept.limit:
+        _kept.limit, _kept.used, _kept.batches = limit, 0, {}
+
+
+class Batches(Generic[B]):
+    """Batches of a run's data: what training, validation and test ask for."""
+
+    def __init__(self, run: Run, device: torch.device | str = "cpu") -> None:
+        self.run, self.device = run, torch.device(device)
+        fields = {k: v for k, v in vars(run).items() if k not in NOT_OF_THE_DATA}
+        self._data = type(self), tuple(sorted(fields.items()))
+
+    def draw(self, split: str, indices: range, acceleration: int | None) -> B:
+        """Samples `indices` of a split; those of another call do not change them."""
+        raise TypeError(f"{type(self).__name__} draws nothing")
+
+    def batch(self, split: str, indices: range, acceleration: int | None = None) -> B:
+        """Samples `indices` of a split; by default each with one of the run's accelerations."""
+        name = (self._data, split, indices, acceleration)
+        if name in _kept.batches:
+            return cast(B, _kept.batches[name])
+        drawn = self.draw(split, indices, acceleration)
+        if _kept.limit and self.device.type == "cpu":
+            _kept.add(name, drawn)
+        return drawn
+
+    def training_batch(self, step: int) -> B:
         """Batch of a training step: new samples at every step, accelerations mixed."""
         first = step * self.run.batch
         return self.batch("train", range(first, first + self.run.batch))
 
 
-class PhantomRecon(TrainingBatches):
+class PhantomRecon(Batches[ReconBatch]):
     """Undersampled generated images, the same for every loss and every device.
 
     Validation and test images are the same for every seed; training images depend on it. An
     image's sampling mask and noise depend on its index only.
     """
 
-    def __init__(self, run: Run, device: torch.device | str = "cpu") -> None:
-        self.run, self.device = run, torch.device(device)
-
-    def batch(self, split: str, indices: range, acceleration: int | None = None) -> ReconBatch:
-        """Images `indices` of a split; by default each with one of the run's accelerations."""
+    def draw(self, split: str, indices: range, acceleration: int | None) -> ReconBatch:
+        """Images `indices` of a split, each with its own mask and noise."""
         seed = split_seed(self.run, split)
         run = self.run
         images, body = phantoms.generate(indices, run.size, seed=seed, device=self.device)
@@ -70,17 +128,14 @@ class PhantomRecon(TrainingBatches):
 
 
 class MultiCoilBatch(NamedTuple):
-    """Aᴴy, target and body (batch, row, column), and what an unrolled network needs besides.
+    """Aᴴy, target and body, and what an unrolled network needs besides."""
 
-    k-space and sensitivities are (batch, coil, row, column), the mask (batch, row, column).
-    """
-
-    zero_filled: Tensor
-    target: Tensor
-    body: Tensor
-    kspace: Tensor
-    coil_sensitivities: Tensor
-    mask: Tensor
+    zero_filled: Images
+    target: Images
+    body: Masks
+    kspace: Complex[Tensor, "batch coil row column"]
+    coil_sensitivities: Complex[Tensor, "batch coil row column"]
+    mask: Masks
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -88,13 +143,11 @@ class MultiCoilBatch(NamedTuple):
         return self.zero_filled, self.kspace, self.coil_sensitivities, self.mask
 
 
-class PhantomMultiCoil(PhantomRecon):
+class PhantomMultiCoil(Batches[MultiCoilBatch]):
     """The images of `PhantomRecon` seen by several coils, each with its own noise."""
 
-    def batch(  # type: ignore[override]
-        self, split: str, indices: range, acceleration: int | None = None
-    ) -> MultiCoilBatch:
-        """Images `indices` of a split; by default each with one of the run's accelerations."""
+    def draw(self, split: str, indices: range, acceleration: int | None) -> MultiCoilBatch:
+        """Images `indices` of a split, each with its own mask, noise and sensitivities."""
         run, seed = self.run, split_seed(self.run, split)
         images, body = phantoms.generate(indices, run.size, seed=seed, device=self.device)
         masks, noise, maps = [], [], []
@@ -117,7 +170,7 @@ class PhantomMultiCoil(PhantomRecon):
         )  # fmt: skip
 
 
-def scale_to_input(zero_filled: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def scale_to_input(zero_filled: Images, target: Images) -> tuple[Images, Images]:
     """Divide both by the maximum magnitude of the zero-filled image.
 
     That scale is known for measured data too, where the target is not.
@@ -131,16 +184,16 @@ def scale_to_input(zero_filled: Tensor, target: Tensor) -> tuple[Tensor, Tensor]
 class MotionBatch(NamedTuple):
     """Network inputs, true field and body, and the images as if fully sampled.
 
-    Images and body are (batch, row, column), the target (batch, 2, row, column) in pixels; see
-    `motion` for its convention. Body and field belong to the fixed image.
+    The field is in pixels; see `motion` for its convention. Body and field belong to the fixed
+    image.
     """
 
-    fixed: Tensor
-    moving: Tensor
-    target: Tensor
-    body: Tensor
-    fixed_full: Tensor
-    moving_full: Tensor
+    fixed: Images
+    moving: Images
+    target: Float[Tensor, "batch 2 row column"]
+    body: Masks
+    fixed_full: Images
+    moving_full: Images
 
     @property
     def inputs(self) -> tuple[Tensor, Tensor]:
@@ -148,7 +201,7 @@ class MotionBatch(NamedTuple):
         return self.fixed, self.moving
 
 
-class PhantomMotion(TrainingBatches):
+class PhantomMotion(Batches[MotionBatch]):
     """Two undersampled states of generated torsos in coronal view, and the motion between them.
 
     Collections, splits and what an index determines are as in `PhantomRecon`. Each zero-filled
@@ -158,11 +211,11 @@ class PhantomMotion(TrainingBatches):
     run: MotionRun
 
     def __init__(self, run: MotionRun, device: torch.device | str = "cpu") -> None:
-        self.run, self.device = run, torch.device(device)
+        super().__init__(run, device)
         self.largest = 1.3 * motion.MAX_AMPLITUDE * run.size
 
-    def batch(self, split: str, indices: range, acceleration: int | None = None) -> MotionBatch:
-        """Pairs `indices` of a split; by default each with one of the run's accelerations."""
+    def draw(self, split: str, indices: range, acceleration: int | None) -> MotionBatch:
+        """Pairs `indices` of a split, each image with its own mask and noise."""
         run, seed = self.run, split_seed(self.run, split)
         field = motion.respiratory(
             indices, run.size, seed=seed, sliding=run.sliding, device=self.device
@@ -203,8 +256,8 @@ def _noise(run: Run, seed: list[int], indices: range, sd: float) -> Tensor:
 
 
 def undersample(
-    images: Tensor, run: Run, seed: list[int], indices: range, acceleration: int | None
-) -> Tensor:
+    images: Images, run: Run, seed: list[int], indices: range, acceleration: int | None
+) -> Images:
     """Zero-filled images from noisy undersampled k-space, each by its own (seed, index)."""
     shape = (run.size, run.size)
     masks, noise = [], []

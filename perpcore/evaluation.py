@@ -10,10 +10,12 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from perpcore.datasets import PhantomMotion, PhantomRecon
+from perpcore.datasets import PhantomMotion, PhantomMultiCoil, PhantomRecon
 from perpcore.metrics import evaluate, evaluate_fields, image_norm
 from perpcore.motion import jacobian_determinant, warp
 from perpcore.readers.measured import MeasuredRecon
+
+ReconData = PhantomRecon | PhantomMultiCoil | MeasuredRecon
 
 N_EXAMPLES = 2
 RECON_BINS = np.linspace(0, 1, 21)
@@ -30,9 +32,7 @@ class Evaluation(NamedTuple):
     examples: dict[str, np.ndarray]
 
 
-def evaluate_recon(
-    model: nn.Module, data: PhantomRecon | MeasuredRecon, split: str, count: int
-) -> Evaluation:
+def evaluate_recon(model: nn.Module, data: ReconData, split: str, count: int) -> Evaluation:
     """Reconstruct the first `count` images of a split at each acceleration."""
 
     def step(indices: range, rate: int) -> tuple[dict[str, Tensor], Tensor, np.ndarray]:

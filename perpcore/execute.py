@@ -2,17 +2,55 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import time
 import warnings
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
+from perpcore.files import write_atomically
+from perpcore.pool import cpu_cores
 from perpcore.store import project_root
-from perpcore.training import write_atomically
 
 
 class NotebookError(RuntimeError):
     """A notebook stopped with an error."""
+
+
+READ_FIGURES = ("10",)
+"""Numbers of the notebooks that read what others have drawn."""
+
+
+def execute_all(
+    notebooks: Sequence[Path], parameters: dict[str, Any], in_place: bool, workers: int
+) -> None:
+    """Run notebooks, so many at a time, those of READ_FIGURES after the others; prints seconds."""
+    last = [path for path in notebooks if path.name.startswith(READ_FIGURES)]
+    for group in ([path for path in notebooks if path not in last], last):
+        if not group:
+            continue
+        count = min(workers, len(group))
+        # Processes, because papermill changes the working folder.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(count, mp_context=context) as pool:
+            threads = max(cpu_cores() // count, 1)
+            jobs = [pool.submit(_timed, path, parameters, in_place, threads) for path in group]
+            for job in as_completed(jobs):
+                name, seconds = job.result()
+                print(f"{name}  {seconds:.0f} s", flush=True)
+
+
+def _timed(
+    path: Path, parameters: dict[str, Any], in_place: bool, threads: int
+) -> tuple[str, float]:
+    # Kernels that each take all cores wait for each other's threads, many times as long.
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    began = time.perf_counter()
+    execute(path, parameters, in_place)
+    return path.stem, time.perf_counter() - began
 
 
 def execute(path: Path, parameters: dict[str, Any], in_place: bool) -> None:

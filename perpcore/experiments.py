@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from perpcore.datasets import PhantomMotion, PhantomMultiCoil, PhantomRecon
-from perpcore.evaluation import Evaluation, evaluate_motion, evaluate_recon
+from perpcore.evaluation import Evaluation, ReconData, evaluate_motion, evaluate_recon
 from perpcore.losses import LOSSES
 from perpcore.models import MotionNet, UNet, UnrolledNet, parameter_count
 from perpcore.readers.measured import MeasuredMotion, MeasuredRecon
@@ -24,6 +24,7 @@ from perpcore.store import (
     Store,
     provenance,
     read_result,
+    shipped_is_current,
     shipped_path,
 )
 from perpcore.training import fit, peak_memory, pick_device, processes
@@ -32,7 +33,7 @@ from perpcore.training import fit, peak_memory, pick_device, processes
 class Task(NamedTuple):
     """What `make_task` returns."""
 
-    data: PhantomRecon | MeasuredRecon | PhantomMotion
+    data: ReconData | PhantomMotion
     evaluate: Callable[[nn.Module, str, int], Evaluation]
     main_metric: str
 
@@ -56,7 +57,8 @@ class ScaledLoss(nn.Module):
 
     def forward(self, pred: Tensor, target: Tensor) -> Tensor:
         """Loss of the scaled pair."""
-        return self.loss(self.scale * pred, self.scale * target)
+        value: Tensor = self.loss(self.scale * pred, self.scale * target)
+        return value
 
 
 def build_model(run: Run, weights: dict[str, Tensor] | None = None) -> nn.Module:
@@ -104,7 +106,10 @@ def train(
 
         def validate(network: nn.Module) -> dict[str, float]:
             metrics = task.evaluate(network, "validation", run.n_validation).metrics
-            return metrics.drop(columns=["image", "acceleration"]).mean().to_dict()
+            means: dict[str, float] = (
+                metrics.drop(columns=["image", "acceleration"]).mean().to_dict()
+            )
+            return means
 
         history = fit(
             run, model, loss, task.data.training_batch, validate,
@@ -145,7 +150,9 @@ def obtain(
         path = shipped_path(run)
         if os.environ.get("PERPCORE_FROM_SHIPPED", "1") != "0" and path.exists():
             try:
-                return read_result(path, run), "shipped results"
+                if shipped_is_current(run.preset):
+                    return read_result(path, run), "shipped results"
+                print(f"{path}: made by other code than today's, not used")
             except DamagedResultError as error:
                 print(error)
     return train(run, store, device, progress=progress), "trained now"
@@ -185,7 +192,7 @@ def zero_filled_result(run: Run) -> Evaluation:
     return evaluate_recon(ZeroFilled(), recon_data(run), "test", run.n_test)
 
 
-def recon_data(run: Run, device: torch.device | str = "cpu") -> PhantomRecon | MeasuredRecon:
+def recon_data(run: Run, device: torch.device | str = "cpu") -> ReconData:
     """The images of a reconstruction run, generated or measured."""
     if run.data != "phantom":
         return MeasuredRecon(run, device)

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from perpcore.files import write_atomically
 from perpcore.store import project_root
-from perpcore.training import write_atomically
 
 
 class Entry(NamedTuple):

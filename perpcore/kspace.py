@@ -10,28 +10,31 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Complex, Num
 from torch import Tensor
+
+Mask = Bool[Tensor, "row column"]
 
 _AXES = (-2, -1)
 
 
-def fft2c(image: Tensor) -> Tensor:
+def fft2c(image: Num[Tensor, "*batch row column"]) -> Complex[Tensor, "*batch row column"]:
     """Centred orthonormal 2D Fourier transform, image → k-space."""
-    return torch.fft.fftshift(
-        torch.fft.fft2(torch.fft.ifftshift(image, dim=_AXES), norm="ortho"), dim=_AXES
-    )
+    kspace = torch.fft.fft2(torch.fft.ifftshift(image, dim=_AXES), norm="ortho")
+    centred: Tensor = torch.fft.fftshift(kspace, dim=_AXES)
+    return centred
 
 
-def ifft2c(kspace: Tensor) -> Tensor:
+def ifft2c(kspace: Num[Tensor, "*batch row column"]) -> Complex[Tensor, "*batch row column"]:
     """Centred orthonormal 2D Fourier transform, k-space → image; inverse of `fft2c`."""
-    return torch.fft.fftshift(
-        torch.fft.ifft2(torch.fft.ifftshift(kspace, dim=_AXES), norm="ortho"), dim=_AXES
-    )
+    image = torch.fft.ifft2(torch.fft.ifftshift(kspace, dim=_AXES), norm="ortho")
+    centred: Tensor = torch.fft.fftshift(image, dim=_AXES)
+    return centred
 
 
 def complex_noise(
     shape: tuple[int, ...], sd: float, generator: torch.Generator, device: torch.device | str
-) -> Tensor:
+) -> Complex[Tensor, "*shape"]:
     """Complex Gaussian noise, standard deviation `sd` in each of real and imaginary part.
 
     Drawn on the generator's device (the CPU, as elsewhere, for equal values on every device).
@@ -45,7 +48,7 @@ def center_fraction(acceleration: float) -> float:
     return 0.32 / acceleration
 
 
-def random_mask(shape: tuple[int, int], acceleration: float, rng: np.random.Generator) -> Tensor:
+def random_mask(shape: tuple[int, int], acceleration: float, rng: np.random.Generator) -> Mask:
     """Random columns around a full centre, `acceleration` on average (fastMRI's "random")."""
     rows, columns = shape
     low = _center_columns(columns, acceleration)
@@ -54,9 +57,7 @@ def random_mask(shape: tuple[int, int], acceleration: float, rng: np.random.Gene
     return _columns_to_mask(chosen, low, rows)
 
 
-def equispaced_mask(
-    shape: tuple[int, int], acceleration: float, rng: np.random.Generator
-) -> Tensor:
+def equispaced_mask(shape: tuple[int, int], acceleration: float, rng: np.random.Generator) -> Mask:
     """Evenly spaced columns from a random offset, and a full centre (fastMRI's "equispaced")."""
     rows, columns = shape
     low = _center_columns(columns, acceleration)
@@ -68,28 +69,44 @@ def equispaced_mask(
     return _columns_to_mask(chosen, low, rows)
 
 
-def radial_mask(shape: tuple[int, int], acceleration: float, rng: np.random.Generator) -> Tensor:
+SMALLEST_RADIAL = 1.3
+"""4/π = 1.27 is the square over its inscribed disc."""
+
+
+def radial_mask(shape: tuple[int, int], acceleration: float, rng: np.random.Generator) -> Mask:
     """Pseudo-radial: golden-angle spokes through the centre, rounded to the grid.
 
     Spokes are added from a random first angle until 1/`acceleration` of the grid is covered.
     """
+    if acceleration < SMALLEST_RADIAL:
+        raise ValueError(
+            f"acceleration: expected 1 or at least {SMALLEST_RADIAL} for spokes, which leave the "
+            f"corners of k-space, got {acceleration}"
+        )
     rows, columns = shape
     wanted = rows * columns / acceleration
     radius = np.linspace(-1, 1, 4 * max(shape)) / 2
     angle = rng.uniform(0, np.pi)
-    chosen = np.zeros(shape, dtype=bool)
-    while chosen.sum() < wanted:
-        r = np.round(rows // 2 + radius * rows * np.sin(angle)).astype(int)
-        c = np.round(columns // 2 + radius * columns * np.cos(angle)).astype(int)
+    # About so many spokes are needed; all are laid at once, then those beyond 1/R taken away.
+    count = int(1.2 * max(shape) / acceleration) + 2
+    while True:
+        angles = angle + np.pi * (np.sqrt(5) - 1) / 2 * np.arange(count)[:, None]
+        r = np.rint(rows // 2 + radius * rows * np.sin(angles)).astype(int)
+        c = np.rint(columns // 2 + radius * columns * np.cos(angles)).astype(int)
         inside = (r >= 0) & (r < rows) & (c >= 0) & (c < columns)
-        chosen[r[inside], c[inside]] = True
-        angle += np.pi * (np.sqrt(5) - 1) / 2
-    return torch.from_numpy(chosen)
+        first_spoke = np.full(rows * columns, count)  # that covers each pixel
+        spokes = np.broadcast_to(np.arange(count)[:, None], r.shape)
+        np.minimum.at(first_spoke, (r * columns + c)[inside], spokes[inside])
+        covered = np.bincount(first_spoke, minlength=count + 1)[:count].cumsum()
+        if covered[-1] >= wanted:
+            last = np.searchsorted(covered, wanted)
+            return torch.from_numpy((first_spoke <= last).reshape(shape))
+        count *= 2
 
 
 def poisson_disc_mask(
     shape: tuple[int, int], acceleration: float, rng: np.random.Generator
-) -> Tensor:
+) -> Mask:
     """Variable-density Poisson disc around a full centre disc, acceleration within 5 %.
 
     No two samples are closer than a distance that grows linearly with the distance from the
@@ -135,14 +152,14 @@ def _center_columns(columns: int, acceleration: float) -> int:
     return round(columns * center_fraction(acceleration))
 
 
-def _columns_to_mask(chosen: np.ndarray, low: int, rows: int) -> Tensor:
+def _columns_to_mask(chosen: np.ndarray, low: int, rows: int) -> Mask:
     columns = len(chosen)
     start = (columns - low + 1) // 2
     chosen[start : start + low] = True
     return torch.from_numpy(np.broadcast_to(chosen, (rows, columns)).copy())
 
 
-MASKS: dict[str, Callable[[tuple[int, int], float, np.random.Generator], Tensor]] = {
+MASKS: dict[str, Callable[[tuple[int, int], float, np.random.Generator], Mask]] = {
     "random": random_mask,
     "equispaced": equispaced_mask,
     "radial": radial_mask,
@@ -152,7 +169,7 @@ MASKS: dict[str, Callable[[tuple[int, int], float, np.random.Generator], Tensor]
 
 def sampling_mask(
     kind: str, shape: tuple[int, int], acceleration: float, rng: np.random.Generator
-) -> Tensor:
+) -> Mask:
     """Boolean mask (row, column) of one of MASKS, DC always sampled.
 
     Raises ValueError for an unknown kind, an acceleration below 1 or a shape that is not 2D.

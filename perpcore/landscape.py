@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from scipy import optimize, special, stats
+from scipy import optimize, special
 from torch import Tensor, nn
 
 from perpcore.losses import LOSSES
@@ -34,11 +34,10 @@ def landscape(
     """Loss over ratios |Ŷ|/|Y| and angles Δφ (rad); (len(angle), len(ratio))."""
     function = LOSSES[loss]() if isinstance(loss, str) else loss
     target = texture() if target is None else target
-    values = [
-        [function(target * complex(r * np.cos(a), r * np.sin(a)), target).item() for r in ratio]
-        for a in angle
-    ]
-    return np.array(values)
+    factors = torch.from_numpy(ratio * np.exp(1j * angle[:, None])).flatten()
+    preds = factors[:, None, None] * target
+    values: Tensor = torch.func.vmap(function, in_dims=(0, None))(preds, target)
+    return values.detach().reshape(len(angle), len(ratio)).numpy()
 
 
 def symmetry_index(loss: nn.Module | str, count: int = 25) -> float:
@@ -59,18 +58,6 @@ def homogeneity(loss: nn.Module | str, factor: float = 10.0) -> float:
     pred = target * complex(0.6, 0.7)
     ratio = function(factor * pred, factor * target) / function(pred, target)
     return float(np.log(ratio.item()) / np.log(factor))
-
-
-def gradient_size(loss: nn.Module | str, ratio: float, angle: float) -> float:
-    """‖∂L/∂Ŷ‖ for a single pixel with Y = 1, Ŷ = ratio·exp(i·angle); SSIM has none.
-
-    For losses on a pixel only: raises ValueError where the loss needs a window.
-    """
-    function = LOSSES[loss]() if isinstance(loss, str) else loss
-    pred = torch.tensor([[ratio * np.exp(1j * angle)]], requires_grad=True)
-    target = torch.ones(1, 1, dtype=torch.complex128)
-    (gradient,) = torch.autograd.grad(function(pred, target), pred)
-    return gradient.abs().item()
 
 
 def descent_field(
@@ -122,11 +109,15 @@ def l2_minimiser(kind: str, spread: float) -> float:
 
 def rician_mean(magnitude: float, sd: float) -> float:
     """Mean of |Y + noise|, noise of SD `sd` in each of real and imaginary part."""
+    from scipy import stats  # takes a second to import, and most notebooks need none of it
+
     return float(stats.rice.mean(magnitude / sd, scale=sd))
 
 
 def rician_median(magnitude: float, sd: float) -> float:
     """Median of |Y + noise|."""
+    from scipy import stats
+
     return float(stats.rice.median(magnitude / sd, scale=sd))
 
 

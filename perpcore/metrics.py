@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float, Num, Shaped
 from torch import Tensor
 
 from perpcore._checks import check_displacement, check_same, single
@@ -17,30 +18,35 @@ from perpcore.ssim import ssim_map
 
 PIXELS = (-2, -1)
 
+Images = Num[Tensor, "batch row column"]
+Mask = Shaped[Tensor, "batch row column"]
+Fields = Float[Tensor, "batch n *space"]
+PerImage = Float[Tensor, "batch"]
 
-def ssim(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+
+def ssim(pred: Images, target: Images, mask: Mask | None = None) -> PerImage:
     """Mean SSIM of the magnitudes over the whole image (7×7 uniform window, range max |Y|)."""
     return ssim_map(pred.abs(), target.abs()).mean(PIXELS)
 
 
-def psnr(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+def psnr(pred: Images, target: Images, mask: Mask | None = None) -> PerImage:
     """Peak signal-to-noise ratio of the magnitudes in dB, peak max |Y|, over the whole image."""
     peak = target.abs().amax(PIXELS)
     mse = (pred.abs() - target.abs()).square().mean(PIXELS)
     return 10 * torch.log10(peak.square() / mse)
 
 
-def nrmse(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+def nrmse(pred: Images, target: Images, mask: Mask | None = None) -> PerImage:
     """‖|Ŷ| − |Y|‖ / ‖Y‖, over the whole image."""
     return image_norm(pred.abs() - target.abs()) / image_norm(target)
 
 
-def complex_nrmse(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+def complex_nrmse(pred: Images, target: Images, mask: Mask | None = None) -> PerImage:
     """‖Ŷ − Y‖ / ‖Y‖ of the complex images."""
     return image_norm(pred - target) / image_norm(target)
 
 
-def phase_error(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+def phase_error(pred: Images, target: Images, mask: Mask | None = None) -> PerImage:
     """Mean of |Δφ| in rad, weighted with |Y|; 0 … π, without wraps.
 
     Δφ is the angle of the inner product Ŷ·conj(Y), not a difference of two angles.
@@ -49,7 +55,7 @@ def phase_error(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> Ten
     return ((pred * target.conj()).angle().abs() * weight).sum(PIXELS) / weight.sum(PIXELS)
 
 
-def magnitude_bias(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+def magnitude_bias(pred: Images, target: Images, mask: Mask | None = None) -> PerImage:
     """Σ(|Ŷ| − |Y|) / Σ|Y| inside the body mask; negative: underestimated."""
     inside = torch.ones_like(target.real) if mask is None else mask.to(target.real.dtype)
     size = target.abs()
@@ -59,7 +65,7 @@ def magnitude_bias(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> 
 class Metric(NamedTuple):
     """A metric, how to write it on an axis, and in which direction it improves."""
 
-    function: Callable[[Tensor, Tensor, Tensor | None], Tensor]
+    function: Callable[[Images, Images, Mask | None], PerImage]
     label: str
     better: str
 
@@ -74,7 +80,7 @@ METRICS: dict[str, Metric] = {
 }
 
 
-def evaluate(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
+def evaluate(pred: Images, target: Images, mask: Mask | None = None) -> dict[str, PerImage]:
     """All of METRICS for a batch of complex images.
 
     Raises TypeError or ValueError for inputs that are not complex, unequal in shape or not
@@ -95,16 +101,19 @@ def evaluate(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> dict[s
     return {name: metric.function(pred, target, mask) for name, metric in METRICS.items()}
 
 
-def image_norm(x: Tensor) -> Tensor:
+def image_norm(x: Num[Tensor, "*batch row column"]) -> Float[Tensor, "*batch"]:
     """Euclidean norm over rows and columns."""
-    return torch.linalg.vector_norm(x, dim=PIXELS)
+    norm: Tensor = torch.linalg.vector_norm(x, dim=PIXELS)
+    return norm
 
 
 SMALLEST_MOTION = 0.5
 """Pixels of true motion below which an angle is not counted."""
 
 
-def evaluate_fields(pred: Tensor, target: Tensor, body: Tensor) -> dict[str, Tensor]:
+def evaluate_fields(
+    pred: Fields, target: Fields, body: Shaped[Tensor, "batch *space"]
+) -> dict[str, PerImage]:
     """Metrics of displacement fields (batch, n, *space) in pixels inside `body` (batch, *space).
 
     "epe": mean ‖û − u‖ (px); "magnitude_error": mean |‖û‖ − ‖u‖| (px); "magnitude_bias": mean

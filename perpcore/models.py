@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Complex, Float, Shaped
 from torch import Tensor, nn
 from torch.nn import functional
 
 from perpcore.coils import adjoint, forward
 from perpcore.motion import warp
+
+Images = Complex[Tensor, "batch row column"]
 
 
 class _Block(nn.Sequential):
@@ -51,8 +54,8 @@ class UNet(nn.Module):
         # The layout in which CPU and GPU convolutions are fastest.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def forward(self, image: Tensor) -> Tensor:
-        """(batch, row, column) complex64 → the same shape; any size is padded inside."""
+    def forward(self, image: Images) -> Images:
+        """Corrected images; any size is padded inside."""
         if image.ndim != 3 or not image.is_complex():
             raise ValueError(
                 "image: expected complex (batch, row, column), "
@@ -91,12 +94,13 @@ class UnrolledNet(nn.Module):
         self.step = nn.Parameter(torch.full((cascades,), 0.5))
 
     def forward(
-        self, zero_filled: Tensor, kspace: Tensor, coil_sensitivities: Tensor, mask: Tensor
-    ) -> Tensor:
-        """Aᴴy (batch, row, column), y and S (batch, coil, row, column), mask (batch, row, column).
-
-        All complex64 but the mask; returns complex images like `zero_filled`.
-        """
+        self,
+        zero_filled: Images,
+        kspace: Complex[Tensor, "batch coil row column"],
+        coil_sensitivities: Complex[Tensor, "batch coil row column"],
+        mask: Shaped[Tensor, "batch row column"],
+    ) -> Images:
+        """Images from Aᴴy, y, S and the sampling mask."""
         image = zero_filled
         for step, network in zip(self.step, self.networks, strict=True):
             residual = forward(image, coil_sensitivities, mask) - kspace
@@ -135,8 +139,8 @@ class MotionNet(nn.Module):
         self.refine = nn.ModuleList(_refiner(seen, width) for _ in range(levels))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def forward(self, fixed: Tensor, moving: Tensor) -> Tensor:
-        """Complex images (batch, row, column) → displacement (batch, 2, row, column) in pixels.
+    def forward(self, fixed: Images, moving: Images) -> Float[Tensor, "batch 2 row column"]:
+        """Displacement in pixels that takes the moving image to the fixed one (see `motion`).
 
         With one channel only the magnitudes are seen. Rows and columns must be divisible by
         2^(levels − 1).

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from jaxtyping import Float, Num
 from torch import Tensor
 from torch.nn import functional
 
@@ -28,7 +29,9 @@ MAX_AMPLITUDE = 12 / 256
 SMALLEST_JACOBIAN = 0.1
 
 
-def warp(image: Tensor, displacement: Tensor) -> Tensor:
+def warp(
+    image: Num[Tensor, "batch *space"], displacement: Float[Tensor, "batch n *grid"]
+) -> Num[Tensor, "batch *space"]:
     """image(x + u(x)) by linear interpolation; beyond the border the border's value.
 
     Parameters
@@ -67,7 +70,9 @@ def warp(image: Tensor, displacement: Tensor) -> Tensor:
     return sampled.reshape(image.shape).to(image.dtype)
 
 
-def jacobian_determinant(displacement: Tensor) -> Tensor:
+def jacobian_determinant(
+    displacement: Float[Tensor, "batch n *space"],
+) -> Float[Tensor, "batch *space"]:
     """det(1 + ∂u/∂x) by central differences, (batch, *space): ≤ 0 where the field folds."""
     check_displacement(displacement)
     n = displacement.shape[1]
@@ -75,11 +80,19 @@ def jacobian_determinant(displacement: Tensor) -> Tensor:
     for component in range(n):
         slopes = torch.gradient(displacement[:, component], dim=list(range(-1, -n - 1, -1)))
         rows.append(torch.stack(slopes, -1))
+    if n == 2:
+        # (1 + a)(1 + d) − bc: a sixth of the time of a factorisation of each matrix.
+        (a, b), (c, d) = (row.unbind(-1) for row in rows)
+        return (1 + a) * (1 + d) - b * c
     matrix = torch.stack(rows, -2)
-    return torch.linalg.det(matrix + torch.eye(n, dtype=matrix.dtype, device=matrix.device))
+    identity = torch.eye(n, dtype=matrix.dtype, device=matrix.device)
+    determinant: Tensor = torch.linalg.det(matrix + identity)
+    return determinant
 
 
-def inverse(displacement: Tensor, iterations: int = 30) -> Tensor:
+def inverse(
+    displacement: Float[Tensor, "batch n *space"], iterations: int = 30
+) -> Float[Tensor, "batch n *space"]:
     """v with v(x) = −u(x + v(x)), by fixed-point iteration: warping by u, then v, undoes u."""
     result = -displacement
     for _ in range(iterations):
@@ -95,7 +108,7 @@ def respiratory(
     dims: int = 2,
     sliding: bool = False,
     device: torch.device | str = "cpu",
-) -> Tensor:
+) -> Float[Tensor, "batch {dims} *space"]:
     """Respiratory-like fields number `indices` of the collection `seed`; (batch, dims, *space).
 
     Mostly head–feet, largest at the diaphragm, fading towards the shoulders and the pelvis; the

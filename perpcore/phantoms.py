@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy import ndimage
+from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from perpcore._checks import check_collection
@@ -26,10 +26,10 @@ _WAVES = 48
 
 
 class Phantom(NamedTuple):
-    """Complex images of maximum magnitude 1, and the body mask; both (batch, row, column)."""
+    """Complex images of maximum magnitude 1, and the body mask."""
 
-    image: Tensor
-    mask: Tensor
+    image: Complex[Tensor, "batch row column"]
+    mask: Bool[Tensor, "batch row column"]
 
 
 class _Anatomy(NamedTuple):
@@ -50,7 +50,7 @@ def generate(
     seed: int = 0,
     kind: str | None = None,
     device: torch.device | str = "cpu",
-    displacement: Tensor | None = None,
+    displacement: Float[Tensor, "batch 2 {size} {size}"] | None = None,
 ) -> Phantom:
     """Images number `indices` of the endless collection `seed`.
 
@@ -194,7 +194,7 @@ def _spot(
     """A lesion or a vessel, anywhere within ±x, ±y."""
     u = rng.uniform
     a, b = u(smallest, largest, 2)
-    return u(-x, x), u(-y, y), a, b, u(0, np.pi), value, 0.012, 0, u(-phase, phase)
+    return u(-x, x), u(-y, y), a, b, u(0, np.pi), value, 0.012, 0.0, u(-phase, phase)
 
 
 def _place(rows: list[tuple[float, ...]], cx: float, cy: float, tilt: float) -> np.ndarray:
@@ -263,7 +263,10 @@ class PhaseStatistics(NamedTuple):
     residual: float
 
 
-def phase_statistics(image: Tensor | np.ndarray, trend_sigma: float = 4.0) -> PhaseStatistics:
+def phase_statistics(
+    image: Complex[Tensor, "row column"] | Complex[np.ndarray, "row column"],
+    trend_sigma: float = 4.0,
+) -> PhaseStatistics:
     """How rough the phase of a complex image (row, column) is, where |Y| > 0.1 max |Y|.
 
     Returns the circular standard deviation (rad), the median size of the phase difference of
@@ -271,6 +274,8 @@ def phase_statistics(image: Tensor | np.ndarray, trend_sigma: float = 4.0) -> Ph
     the root mean square (rad, weighted with |Y|²) of the phase that is left after removing the
     phase of the image smoothed with a Gaussian of `trend_sigma` pixels.
     """
+    from scipy import ndimage  # nothing else here needs what takes a third of a second to import
+
     pixels = np.asarray(image)
     size = np.abs(pixels)
     mask = size > 0.1 * size.max()

@@ -19,8 +19,8 @@ from matplotlib.image import AxesImage
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 from torch import Tensor
 
+from perpcore.files import write_atomically
 from perpcore.inventory import FIGURES, figures_folder
-from perpcore.training import write_atomically
 
 LABELS = {
     "zero_filled": "zero-filled",
@@ -137,7 +137,8 @@ def field_colors(field: Tensor | np.ndarray, largest: float) -> np.ndarray:
     cyclic = [
         np.interp(angle, range(5), [*anchors[:, k], anchors[0, k]], period=4) for k in (0, 1, 2)
     ]
-    return 1 - length * (1 - np.stack(cyclic, -1))
+    colours: np.ndarray = 1 - length * (1 - np.stack(cyclic, -1))
+    return colours
 
 
 def draw_wheel(ax: Axes, largest: float) -> None:

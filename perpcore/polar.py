@@ -10,7 +10,7 @@ def polar_terms_2d(
     a: Tensor, b: Tensor, continuation: bool, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """L⊥, |a| and |b| of complex a, whose direction counts, and b; see `losses.perpendicular`."""
-    perp, size, ref_size, *_ = _PolarTerms.apply(a, b, continuation, eps)
+    perp, size, ref_size, *_ = _PolarTerms.apply(a, b, continuation, eps)  # type: ignore[no-untyped-call]
     return perp, size, ref_size
 
 
@@ -121,4 +121,5 @@ def polar_terms_nd(
 def safe_norm(x: Tensor) -> Tensor:
     """Euclidean norm along axis 0 that neither overflows nor underflows; gradient 0 at 0."""
     scale = x.detach().abs().amax(0).clamp_min(torch.finfo(x.dtype).tiny)
-    return torch.linalg.vector_norm(x / scale, dim=0) * scale
+    relative: Tensor = torch.linalg.vector_norm(x / scale, dim=0)
+    return relative * scale

@@ -14,12 +14,23 @@ from pathlib import Path
 import torch
 
 from perpcore import experiments
+from perpcore.datasets import keep_batches
+from perpcore.files import write_atomically
 from perpcore.runs import FORMAT_VERSION, Run
 from perpcore.statistics import Interval, bootstrap_mean
-from perpcore.store import Result, Store, project_root, shipped_path
-from perpcore.training import pick_device, write_atomically
+from perpcore.store import (
+    Result,
+    Store,
+    shipped_folder,
+    shipped_is_current,
+    shipped_path,
+)
+from perpcore.training import pick_device
 
 Summary = dict[str, Interval]
+
+KEPT_BYTES = 10**9
+"""Drawn batches that all workers together keep for their next run."""
 
 
 def train_all(runs: Sequence[Run], device: str = "auto", workers: int = 0) -> None:
@@ -30,16 +41,18 @@ def train_all(runs: Sequence[Run], device: str = "auto", workers: int = 0) -> No
     missing = [run for run in dict.fromkeys(runs) if Store().load(run) is None]
     if not missing:
         return
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     on_cpu = pick_device(device).type == "cpu"
-    count = min(workers or (min(cores or 1, 8) if on_cpu else 1), len(missing))
-    threads = max((cores or 1) // count, 1)
+    count = min(workers or (min(cpu_cores(), 8) if on_cpu else 1), len(missing))
+    threads = max(cpu_cores() // count, 1)
     print(f"training {len(missing)} of {len(runs)} runs, {count} at a time", flush=True)
     began = time.perf_counter()
     # Spawned, not forked: neither CUDA nor torch's threads survive a fork.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(count, mp_context=context) as pool:
-        jobs = {pool.submit(_train_one, run, device, threads): run for run in missing}
+        jobs = {
+            pool.submit(_train_one, run, device, threads, KEPT_BYTES // count): run
+            for run in missing
+        }
         for done, job in enumerate(as_completed(jobs), 1):
             job.result()
             run = jobs[job]
@@ -51,8 +64,16 @@ def train_all(runs: Sequence[Run], device: str = "auto", workers: int = 0) -> No
             )
 
 
-def _train_one(run: Run, device: str, threads: int) -> None:
+def cpu_cores() -> int:
+    """CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _train_one(run: Run, device: str, threads: int, kept: int) -> None:
     torch.set_num_threads(threads)
+    keep_batches(kept)  # the losses of a comparison see the same batches
     experiments.train(run, device=device, progress=sys.stdout.isatty())
 
 
@@ -70,9 +91,9 @@ def obtain_summaries(
     if retrain:
         for run in runs:
             store.discard(run)
-    shipped = {} if retrain else shipped_summaries(runs[0].preset)
-    use_shipped = os.environ.get("PERPCORE_FROM_SHIPPED", "1") != "0"
-    found = {run.key: shipped[run.key] for run in runs if use_shipped and run.key in shipped}
+    use_shipped = not retrain and os.environ.get("PERPCORE_FROM_SHIPPED", "1") != "0"
+    shipped = shipped_summaries(runs[0].preset) if use_shipped else {}
+    found = {run.key: shipped[run.name] for run in runs if run.name in shipped}
     rest = [run for run in dict.fromkeys(runs) if run.key not in found]
     train_all(rest, device)
     for run in rest:
@@ -84,8 +105,10 @@ def obtain_summaries(
 
 
 def is_shipped(run: Run) -> bool:
-    """Whether the project comes with the run's result or its summary."""
-    return shipped_path(run).exists() or run.key in shipped_summaries(run.preset)
+    """Whether the project comes with the run's result or its summary, of today's code."""
+    return shipped_is_current(run.preset) and (
+        shipped_path(run).exists() or run.name in shipped_summaries(run.preset)
+    )
 
 
 def ship_summaries(runs: Sequence[Run]) -> int:
@@ -96,7 +119,7 @@ def ship_summaries(runs: Sequence[Run]) -> int:
         if result is None:
             raise ValueError(f"{Store().root}: no result of {run.label} ({run.key}) to ship")
         summary = summarize(result)
-        summaries[run.key] = {k: [float(f"{x:.6g}") for x in v] for k, v in summary.items()}
+        summaries[run.name] = {k: [float(f"{x:.6g}") for x in v] for k, v in summary.items()}
     record = {"format": FORMAT_VERSION, "trials": summaries}
     content = (json.dumps(record, indent=0, sort_keys=True) + "\n").encode()
     write_atomically(_summaries_path(runs[0].preset), content)
@@ -104,9 +127,9 @@ def ship_summaries(runs: Sequence[Run]) -> int:
 
 
 def shipped_summaries(preset: str) -> dict[str, Summary]:
-    """Summaries by key that come with the project."""
+    """Summaries by `Run.name` that come with the project; none where other code made them."""
     path = _summaries_path(preset)
-    if not path.exists():
+    if not path.exists() or not shipped_is_current(preset):
         return {}
     record = json.loads(path.read_text())
     if record["format"] != FORMAT_VERSION:
@@ -118,4 +141,4 @@ def shipped_summaries(preset: str) -> dict[str, Summary]:
 
 
 def _summaries_path(preset: str) -> Path:
-    return project_root() / "data" / "results" / preset / "trials.json"
+    return shipped_folder(preset) / "trials.json"

@@ -9,13 +9,18 @@ from typing import Any
 
 from perpcore.kspace import MASKS
 from perpcore.losses import LOSSES
+from perpcore.sources import source_hash
 
 FORMAT_VERSION = 2
-"""Part of every key: raised whenever code changes what a run gives or how it is stored."""
+"""Part of every name and key: raised when a change moves results or how they are stored."""
 
 TASKS = ("recon", "registration")
 LATER = ("test_subjects", "coils", "cascades")
 """Fields that came after format 2 began."""
+
+
+def _short_hash(parts: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -99,10 +104,17 @@ class Run:
                 raise ValueError(f"{name}: expected at least 0, 0 for registration, got {value}")
 
     @property
+    def name(self) -> str:
+        """Hash of all fields and of the format version: what shipped results are called."""
+        return _short_hash([FORMAT_VERSION, self._identity()])
+
+    @property
     def key(self) -> str:
-        """Hash of all fields and of the format version."""
-        text = json.dumps([FORMAT_VERSION, self._identity()], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """Hash of the name and of the code: what the run store calls the result.
+
+        After a change of the code that results depend on, none made before is found.
+        """
+        return _short_hash([self.name, source_hash(readers=self.data.startswith("measured "))])
 
     @property
     def label(self) -> str:

@@ -57,4 +57,5 @@ def ssim_map(
     sample = window**2 / (window**2 - 1)
     vx, vy, vxy = (sample * v for v in (mxx - mx * mx, myy - my * my, mxy - mx * my))
     luminance = (2 * mx * my + c1) / (mx * mx + my * my + c1)
-    return luminance * (2 * vxy + c2) / (vx + vy + c2)
+    similarity: Tensor = luminance * (2 * vxy + c2) / (vx + vy + c2)
+    return similarity

@@ -6,7 +6,6 @@ from collections.abc import Container, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
 
 
 class Interval(NamedTuple):
@@ -46,6 +45,8 @@ def paired_test(values: np.ndarray, reference: np.ndarray) -> float:
         raise ValueError(f"reference: expected {a.size} images like values, got {b.size}")
     if np.array_equal(a, b):
         return 1.0
+    from scipy import stats  # a second to import, and most notebooks need none of it
+
     return float(stats.wilcoxon(a, b).pvalue)
 
 
@@ -59,6 +60,8 @@ def effect_size(values: np.ndarray, reference: np.ndarray) -> float:
     difference = (a - b)[a != b]
     if not difference.size:
         return 0.0
+    from scipy import stats
+
     ranks = stats.rankdata(np.abs(difference))
     return float((ranks * np.sign(difference)).sum() / ranks.sum())
 

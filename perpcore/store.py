@@ -24,8 +24,9 @@ from filelock import FileLock
 from torch import Tensor
 
 import perpcore
+from perpcore.files import seal, unseal, write_atomically
 from perpcore.runs import FORMAT_VERSION, Run
-from perpcore.training import seal, unseal, write_atomically
+from perpcore.sources import source_hash
 
 _MAGIC = "perpcore result"
 _TABLES = ("metrics", "history", "calibration")
@@ -69,7 +70,24 @@ def runs_folder() -> Path:
 
 def shipped_path(run: Run) -> Path:
     """File of a result that comes with the project, there or not: data/results/<preset>/."""
-    return project_root() / "data" / "results" / run.preset / f"{run.key}.h5"
+    return shipped_folder(run.preset) / f"{run.name}.h5"
+
+
+def shipped_folder(preset: str) -> Path:
+    """Where the results of a preset lie that come with the project."""
+    return project_root() / "data" / "results" / preset
+
+
+def shipped_is_current(preset: str) -> bool:
+    """Whether the shipped results are of today's code, as `stamp_shipped` last said."""
+    stamp = shipped_folder(preset) / "code.json"
+    return stamp.exists() and json.loads(stamp.read_text())["code"] == source_hash()
+
+
+def stamp_shipped(preset: str) -> None:
+    """Record that the shipped results of a preset are what today's code gives."""
+    content = json.dumps({"code": source_hash()}) + "\n"
+    write_atomically(shipped_folder(preset) / "code.json", content.encode())
 
 
 class Store:
@@ -116,12 +134,15 @@ class Store:
 
     def runs(self) -> Iterator[tuple[Run, Path]]:
         """All readable results of this format; damaged and foreign files are passed over."""
-        for path in sorted(self.root.glob("*/result.h5")):
+        for path in self.paths():
             try:
-                with h5py.File(path, "r") as file:
-                    yield Run.from_json(file.attrs["run"]), path
-            except (OSError, KeyError, ValueError):
+                yield read_result(path).run, path
+            except DamagedResultError:
                 continue
+
+    def paths(self) -> list[Path]:
+        """Files of all results, whatever is in them and whatever code made them."""
+        return sorted(self.root.glob("*/result.h5"))
 
 
 def encode_result(result: Result, *, half_weights: bool = False) -> bytes:
@@ -208,6 +229,7 @@ def provenance(device: torch.device, seconds: float, memory_gb: float) -> dict[s
         "numpy": np.__version__,
         "perpcore": perpcore.__version__,
         "commit": _git_commit(),
+        "code": source_hash(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
         "peak_memory_gb": round(memory_gb, 2),

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import math
 import os
 import resource
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +15,7 @@ import torch
 from torch import Tensor, distributed, nn
 from tqdm import tqdm
 
+from perpcore.files import seal, unseal, write_atomically
 from perpcore.runs import Run
 
 CHECK_EVERY = 25
@@ -165,7 +164,8 @@ class Objective(nn.Module):
 
     def forward(self, inputs: tuple[Tensor, ...], target: Tensor, warm: bool) -> Tensor:
         """The warm-up's loss where `warm`."""
-        return (self.first if warm else self.loss)(self.model(*inputs), target)
+        value: Tensor = (self.first if warm else self.loss)(self.model(*inputs), target)
+        return value
 
 
 def processes() -> tuple[int, int]:
@@ -202,38 +202,6 @@ def _require_finite(losses: Tensor, first: int, checkpoint: Path | None) -> None
     )
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a whole file or none: to a temporary file beside it, then rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())  # mkstemp leaves it to the owner alone
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def seal(payload: bytes) -> bytes:
-    """The bytes with their SHA-256 behind them; HDF5 and others ignore what follows their end."""
-    return payload + hashlib.sha256(payload).digest()
-
-
-def unseal(content: bytes) -> bytes | None:
-    """What was sealed, or None where a bit of it has changed."""
-    return content[:-32] if seal(content[:-32]) == content else None
-
-
 def _previous(checkpoint: Path) -> Path:
     return checkpoint.with_suffix(".previous.pt")
 
@@ -243,7 +211,7 @@ def _save_checkpoint(
 ) -> None:
     state = {name: part.state_dict() for name, part in parts.items()}
     buffer = io.BytesIO()
-    torch.save({"run": run.to_json(), "step": step, "history": history, **state}, buffer)
+    torch.save({"run": run.key, "step": step, "history": history, **state}, buffer)
     payload = buffer.getvalue()
     if path.exists():
         os.replace(path, _previous(path))
@@ -262,8 +230,8 @@ def _load_checkpoint(
             print(f"{candidate}: damaged checkpoint, not used", file=sys.stderr)
             continue
         state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-        if state["run"] != run.to_json():
-            print(f"{candidate}: checkpoint of another run, not used", file=sys.stderr)
+        if state["run"] != run.key:
+            print(f"{candidate}: checkpoint of another run or code, not used", file=sys.stderr)
             continue
         for name, part in parts.items():
             part.load_state_dict(state[name])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from perpcore import cli, grid, pool
+from perpcore import cli, grid, pool, store
 from perpcore.grid import PRESETS
 from perpcore.runs import Run
 from perpcore.store import Store, read_result
@@ -50,18 +50,17 @@ def test_train_lists_and_trains(one_short_run, capsys: pytest.CaptureFixture[str
 
 
 def test_ship_copies_results(one_short_run, tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr(cli, "shipped_path", lambda run: tmp_path / "shipped" / f"{run.key}.h5")
+    monkeypatch.setattr(store, "project_root", lambda: tmp_path)
     with pytest.raises(ValueError, match="no result of l2"):
         cli.ship("smoke")
-    monkeypatch.setattr(pool, "project_root", lambda: tmp_path)
     (unrolled,) = grid.unrolled_runs("smoke")
     pool.train_all([one_short_run, unrolled, *grid.trial_runs("smoke")], "cpu")
     cli.ship("smoke")
     for run in (one_short_run, unrolled):
-        shipped = read_result(tmp_path / "shipped" / f"{run.key}.h5", run)
+        shipped = read_result(store.shipped_path(run), run)
         assert bool(shipped.weights) == (run.cascades == 0)
     (trial,) = grid.trial_runs("smoke")
-    assert pool.is_shipped(trial) and set(pool.shipped_summaries("smoke")) == {trial.key}
+    assert pool.is_shipped(trial) and set(pool.shipped_summaries("smoke")) == {trial.name}
 
 
 def test_claims_are_printed_and_written_to_the_readme(

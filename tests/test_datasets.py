@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import fields, replace
 
 import pytest
 import torch
 
 from perpcore.datasets import (
+    NOT_OF_THE_DATA,
     PhantomMotion,
     PhantomMultiCoil,
     PhantomRecon,
+    keep_batches,
     scale_to_input,
 )
-from perpcore.grid import PRESETS
+from perpcore.grid import MOTION_PRESETS, PRESETS
 from perpcore.kspace import fft2c
 from perpcore.motion import warp
 from perpcore.runs import MotionRun
@@ -103,3 +106,59 @@ def test_multi_coil_images_are_what_single_coil_runs_see_with_other_noise() -> N
     )
     assert batch.zero_filled.abs().amax((1, 2)).tolist() == pytest.approx([1, 1, 1])
     assert not batch.kspace[~batch.mask.bool().unsqueeze(1).expand_as(batch.kspace)].any()
+
+
+@pytest.fixture
+def kept() -> Iterator[None]:
+    keep_batches(10**7)
+    yield
+    keep_batches(0)
+
+
+def test_batches_are_kept_for_the_next_run_on_the_same_data(kept: None) -> None:
+    first = PhantomRecon(replace(RUN, loss="l1"))
+    drawn = first.training_batch(0)
+    second = PhantomRecon(replace(RUN, loss="perp_l2", learning_rate=1.0, steps=7))
+    assert second.training_batch(0) is drawn and first.batch("train", range(2)) is drawn
+    assert second.training_batch(1) is not drawn
+    assert PhantomRecon(replace(RUN, seed=3)).training_batch(0) is not drawn
+    assert first.batch("train", range(2), 4) is not drawn
+
+
+def test_what_is_not_of_the_data_changes_no_batch() -> None:
+    """Every field that the cache passes over, changed; the batch is drawn anew each time."""
+    changes = {
+        "loss": "ssim", "weight": 2.0, "loss_options": (("eps", 0.1),), "loss_scale": 3.0,
+        "width": 4, "depth": 2, "cascades": 2, "flow": False, "steps": 5, "batch": 2,
+        "learning_rate": 1.0, "warmup": 1, "validate_every": 2, "n_validation": 3, "n_test": 3,
+        "evaluate_on": "validation", "preset": "quick",
+    }  # fmt: skip
+    assert set(changes) == NOT_OF_THE_DATA
+    multicoil = replace(RUN, coils=2, cascades=1)
+    for kind, base in ((PhantomRecon, RUN), (PhantomMultiCoil, multicoil), (PhantomMotion, MOTION_PRESETS["smoke"])):  # fmt: skip
+        names = {f.name for f in fields(base)}
+        for name, value in changes.items():
+            if name not in names or (name == "cascades" and base.coils == 1) or name == "loss":
+                continue
+            other = kind(replace(base, **{name: value}))  # type: ignore[arg-type]
+            for a, b in zip(kind(base).training_batch(1), other.training_batch(1), strict=True):  # type: ignore[arg-type]
+                assert torch.equal(a, b), name
+
+
+def test_no_more_is_kept_than_allowed() -> None:
+    size = sum(part.nbytes for part in PhantomRecon(RUN).training_batch(0))
+    keep_batches(2 * size)
+    try:
+        data = PhantomRecon(RUN)
+        drawn = [data.training_batch(step) for step in range(3)]
+        assert [data.training_batch(step) is b for step, b in enumerate(drawn)] == [
+            True,
+            True,
+            False,
+        ]
+        other = PhantomRecon(replace(RUN, seed=1))
+        first = other.training_batch(0)  # makes room: another run's data
+        assert other.training_batch(0) is first and data.training_batch(0) is not drawn[0]
+    finally:
+        keep_batches(0)
+    assert data.training_batch(0) is not data.training_batch(0)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import subprocess
+import sys
+import textwrap
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from perpcore.datasets import PhantomRecon
 from perpcore.experiments import (
     build_loss,
     build_model,
@@ -18,7 +25,7 @@ from perpcore.experiments import (
     zero_filled_result,
 )
 from perpcore.grid import PRESETS, RECON_LOSSES, motion_runs, recon_runs
-from perpcore.runs import MotionRun
+from perpcore.runs import MotionRun, Run
 from perpcore.store import Store, read_result, shipped_path
 
 MOTION = MotionRun(
@@ -102,3 +109,108 @@ def test_zero_filled_images_are_worse_at_higher_acceleration() -> None:
     metrics = zero_filled_result(replace(PRESETS["smoke"], size=64, n_test=6)).metrics
     psnr = metrics.groupby("acceleration").psnr.mean()
     assert psnr[4] > psnr[8] + 1
+
+
+SHARED = replace(PRESETS["smoke"], steps=60, validate_every=10)
+
+
+def shared_job(root: Path, name: str, barrier: Any) -> None:
+    """In a process of its own: ask for the run, and note each training step."""
+    draw = PhantomRecon.training_batch
+
+    def noted(self: PhantomRecon, step: int) -> Any:
+        with (root / "steps").open("a") as file:
+            file.write(f"{name} {step}\n")
+        return draw(self, step)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PhantomRecon, "training_batch", noted)
+        if barrier is not None:
+            barrier.wait(60)
+        result = train(SHARED, Store(root), "cpu", progress=False)
+    (root / f"{name}.date").write_text(str(result.provenance))
+
+
+def start_job(context: Any, root: Path, name: str, barrier: Any = None) -> Any:
+    process = context.Process(target=shared_job, args=(root, name, barrier))
+    process.start()
+    return process
+
+
+@pytest.fixture(scope="module")
+def processes() -> Any:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["perpcore.experiments", "pytest"])
+    return context
+
+
+def test_two_processes_that_ask_for_the_same_run_train_it_once(
+    tmp_path: Path, processes: Any
+) -> None:
+    barrier = processes.Barrier(2)
+    jobs = [start_job(processes, tmp_path, name, barrier) for name in ("one", "two")]
+    for job in jobs:
+        job.join(120)
+        assert job.exitcode == 0
+    steps = (tmp_path / "steps").read_text().split("\n")[:-1]
+    trained_by = {line.split()[0] for line in steps}
+    assert len(trained_by) == 1 and len(steps) == SHARED.steps
+    assert (tmp_path / "one.date").read_text() == (tmp_path / "two.date").read_text()
+
+
+def test_the_process_that_waits_goes_on_where_a_killed_one_stopped(
+    tmp_path: Path, processes: Any
+) -> None:
+    first = start_job(processes, tmp_path, "first")
+    checkpoint = Store(tmp_path).checkpoint_path(SHARED)
+    while not checkpoint.exists():
+        assert first.is_alive()
+        time.sleep(0.002)
+    second = start_job(processes, tmp_path, "second")
+    time.sleep(0.05)
+    first.kill()
+    second.join(120)
+    assert second.exitcode == 0
+    steps = [line.split() for line in (tmp_path / "steps").read_text().split("\n")[:-1]]
+    own = [int(step) for name, step in steps if name == "second"]
+    assert own[0] > 0 and own == list(range(own[0], SHARED.steps))
+    result = Store(tmp_path).load(SHARED)
+    alone = train(SHARED, Store(tmp_path / "alone"), "cpu", progress=False)
+    assert result is not None
+    assert all(torch.equal(result.weights[n], w) for n, w in alone.weights.items())
+
+
+@pytest.mark.parametrize(
+    "run",
+    [replace(PRESETS["smoke"], steps=100, validate_every=50, loss="perp_l2"),
+     replace(MOTION, steps=100, validate_every=50, warmup=20)],
+    ids=["recon", "registration"],
+)  # fmt: skip
+def test_a_hundred_steps_give_the_same_weights_again(run: Run, tmp_path: Path) -> None:
+    """Same seed, machine and number of threads: the same bits, in processes of their own.
+
+    With another number of threads, sums are taken in another order. AdamW divides by the size of a
+    gradient, so single weights drift apart; what the network does agrees: mean metrics to 1 %.
+    """
+    script = """
+        import sys, torch
+        from pathlib import Path
+        from perpcore.experiments import train
+        from perpcore.runs import Run
+        from perpcore.store import Store
+        torch.set_num_threads(int(sys.argv[2]))
+        train(Run.from_json(sys.argv[3]), Store(Path(sys.argv[1])), "cpu", progress=False)
+    """
+    found = []
+    for number, threads in enumerate((1, 1, 2)):
+        command = [sys.executable, "-c", textwrap.dedent(script), tmp_path / str(number)]
+        subprocess.run([*command, str(threads), run.to_json()], check=True)
+        result = Store(tmp_path / str(number)).load(run)
+        assert result is not None
+        found.append(result)
+    first, again, two_threads = found
+    assert all(torch.equal(w, again.weights[n]) for n, w in first.weights.items())
+    pd.testing.assert_frame_equal(first.metrics, again.metrics)
+    pd.testing.assert_series_equal(
+        first.metrics.mean(), two_threads.metrics.mean(), rtol=0.01, atol=0.002
+    )

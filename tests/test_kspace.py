@@ -97,3 +97,25 @@ def test_wrong_input_is_named(words: str, arguments: tuple) -> None:
 
 def test_acceleration_one_samples_everything() -> None:
     assert sampling_mask("poisson", (16, 16), 1, np.random.default_rng(0)).all()
+
+
+def test_spokes_are_added_one_by_one_until_there_are_enough() -> None:
+    """The rule, spelt out."""
+    for shape, acceleration in (((32, 32), 1.5), ((48, 80), 4), ((96, 96), 12)):
+        rng = np.random.default_rng(5)
+        angle, (rows, columns) = rng.uniform(0, np.pi), shape
+        expected = np.zeros(shape, dtype=bool)
+        while expected.sum() < rows * columns / acceleration:
+            for radius in np.linspace(-0.5, 0.5, 4 * max(shape)):
+                r = round(rows // 2 + radius * rows * np.sin(angle))
+                c = round(columns // 2 + radius * columns * np.cos(angle))
+                if 0 <= r < rows and 0 <= c < columns:
+                    expected[r, c] = True
+            angle += np.pi * (np.sqrt(5) - 1) / 2
+        found = sampling_mask("radial", shape, acceleration, np.random.default_rng(5))
+        np.testing.assert_array_equal(found.numpy(), expected)
+
+
+def test_spokes_cannot_cover_the_corners() -> None:
+    with pytest.raises(ValueError, match="acceleration: expected 1 or at least 1.3"):
+        sampling_mask("radial", (32, 32), 1.1, np.random.default_rng(0))

@@ -58,15 +58,11 @@ def test_degrees_of_homogeneity() -> None:
 
 
 def test_gradient_of_a_pixel() -> None:
-    for angle in (0.4, 2.5):
-        for ratio in (0.1, 1.5):
-            expected = abs(ratio * np.exp(1j * angle) - 1) * 2
-            assert ls.gradient_size("l2", ratio, angle) == pytest.approx(expected)
-            term = abs(math.cos(angle)) / ratio
-            expected = math.hypot(term, 1)
-            assert ls.gradient_size("perp_l1", ratio, angle) == pytest.approx(expected)
-    with pytest.raises(ValueError, match="7×7"):
-        ls.gradient_size("ssim", 1, 1)
+    angle, ratio = np.array([[0.4], [2.5]]), np.array([0.1, 1.5])
+    points = ratio * np.exp(1j * angle)
+    sizes = {name: np.abs(ls.descent_field(name, points)[1]) for name in ("l2", "perp_l1")}
+    np.testing.assert_allclose(sizes["l2"], 2 * np.abs(points - 1))
+    np.testing.assert_allclose(sizes["perp_l1"], np.hypot(np.cos(angle) / ratio, 1))
 
 
 @pytest.mark.parametrize(("kind", "spread"), [("gaussian", 0.3), ("gaussian", 1.2)])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from perpcore import pool
+from perpcore import pool, store
 from perpcore.grid import PRESETS
 from perpcore.statistics import bootstrap_mean
 from perpcore.store import Store
@@ -46,11 +46,13 @@ def test_summaries_come_from_store_or_shipped_file(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("PERPCORE_RUNS", str(trained))
-    monkeypatch.setattr(pool, "project_root", lambda: tmp_path)
+    monkeypatch.setattr(store, "project_root", lambda: tmp_path)
     assert pool.shipped_summaries("smoke") == {}
     stored = pool.obtain_summaries(RUNS[:2], device="cpu")
     assert "0 shipped, 2 from the run store" in capsys.readouterr().out
     pool.ship_summaries(RUNS[:2])
+    assert pool.shipped_summaries("smoke") == {}, "nobody said which code they are of"
+    store.stamp_shipped("smoke")
     monkeypatch.setenv("PERPCORE_RUNS", str(tmp_path / "empty"))
     shipped = pool.obtain_summaries(RUNS[:2], device="cpu")
     assert "2 shipped, 0 from the run store" in capsys.readouterr().out

@@ -16,7 +16,8 @@ import pandas as pd
 import pytest
 import torch
 
-from perpcore import experiments
+from perpcore import experiments, runs
+from perpcore import store as store_module
 from perpcore.experiments import build_model, obtain, train
 from perpcore.grid import PRESETS
 from perpcore.store import DamagedResultError, Result, Store, encode_result, read_result
@@ -130,6 +131,7 @@ def test_order_of_the_sources(result: Result, isolated_store: Path, monkeypatch,
     shipped.mkdir()
     monkeypatch.setattr(experiments, "shipped_path", lambda run: shipped / f"{run.key}.h5")
     (shipped / f"{RUN.key}.h5").write_bytes(encode_result(result, half_weights=True))
+    monkeypatch.setattr(experiments, "shipped_is_current", lambda preset: True)
     monkeypatch.setenv("PERPCORE_FROM_SHIPPED", "1")
     assert obtain(RUN)[1] == "shipped results"
     monkeypatch.setenv("PERPCORE_FROM_SHIPPED", "0")
@@ -141,6 +143,35 @@ def test_order_of_the_sources(result: Result, isolated_store: Path, monkeypatch,
     (shipped / f"{RUN.key}.h5").write_bytes(b"broken")
     assert obtain(RUN, device="cpu", progress=False)[1] == "trained now"
     assert f"{RUN.key}.h5: damaged" in capsys.readouterr().out
+
+
+def test_results_of_other_code_are_never_used(
+    result: Result, isolated_store: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    shipped = isolated_store / "shipped.h5"
+    shipped.write_bytes(encode_result(result))
+    monkeypatch.setattr(experiments, "shipped_path", lambda run: shipped)
+    monkeypatch.setattr(store_module, "project_root", lambda: isolated_store)
+    monkeypatch.setenv("PERPCORE_FROM_SHIPPED", "1")
+    store_module.stamp_shipped("smoke")
+    Store().save(result)
+    assert obtain(RUN)[1] == "run store"
+    monkeypatch.setattr(runs, "source_hash", lambda readers: "changed")
+    assert Store().load(RUN) is None
+    assert obtain(RUN)[1] == "shipped results"
+    monkeypatch.setattr(store_module, "source_hash", lambda: "changed")
+    assert obtain(RUN, device="cpu", progress=False)[1] == "trained now"
+    assert "made by other code" in capsys.readouterr().out
+    assert obtain(RUN)[1] == "run store" and len(Store().paths()) == 2
+
+
+@pytest.mark.parametrize("change", [{"learning_rate": 1e-3}, {"weight": 2.0}, {"seed": 3}])
+def test_results_of_another_configuration_are_never_used(
+    result: Result, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    store = Store(tmp_path)
+    store.save(result)
+    assert store.load(RUN) is not None and store.load(replace(RUN, **change)) is None
 
 
 def test_training_continues_from_the_stores_checkpoint(tmp_path: Path, monkeypatch) -> None:

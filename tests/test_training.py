@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
+import pickle
 import random
 import shutil
 import subprocess
@@ -20,6 +22,7 @@ from torch import nn
 
 from perpcore.datasets import PhantomRecon
 from perpcore.experiments import build_loss, build_model
+from perpcore.files import seal
 from perpcore.grid import PRESETS
 from perpcore.training import (
     NonFiniteLossError,
@@ -27,7 +30,6 @@ from perpcore.training import (
     learning_rate,
     peak_memory,
     pick_device,
-    write_atomically,
 )
 
 RUN = replace(PRESETS["smoke"], loss="perp_ssim", steps=20, validate_every=4)
@@ -156,6 +158,48 @@ def test_a_damaged_checkpoint_is_named_and_the_previous_one_used(
     assert same_weights(model, again) and history["step"][-1] == 20
 
 
+def test_a_clock_that_jumps_back_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest checkpoint is known by its name, and no result depends on the time."""
+    path = tmp_path / "checkpoint.pt"
+    whole, expected = run_fit(None)
+    with pytest.raises(NonFiniteLossError):
+        run_fit(path, loss=Explodes(10))
+    os.utime(path, (0, 0))
+    assert path.stat().st_mtime < path.with_suffix(".previous.pt").stat().st_mtime
+    later = iter(range(10**9, 0, -3600))
+    monkeypatch.setattr(time, "time", lambda: float(next(later)))
+    drawn: list[int] = []
+    data = PhantomRecon(RUN)
+
+    def draw(step: int) -> Any:
+        drawn.append(step)
+        return data.training_batch(step)
+
+    model = build_model(RUN)
+    history = fit(
+        RUN, model, build_loss(RUN), draw, lambda m: {"psnr": 1.0}, checkpoint=path, progress=True
+    )
+    assert drawn[0] == 8 and history["step"] == expected["step"]
+
+
+def test_a_checkpoint_that_holds_a_pickle_is_refused(tmp_path: Path) -> None:
+    """Even under a valid seal nothing in it is executed."""
+    path, harm = tmp_path / "checkpoint.pt", tmp_path / "harm"
+
+    class Harmful:
+        def __reduce__(self) -> Any:
+            return Path.touch, (harm,)
+
+    buffer = io.BytesIO()
+    torch.save({"run": RUN.key, "step": Harmful()}, buffer)
+    path.write_bytes(seal(buffer.getvalue()))
+    with pytest.raises(pickle.UnpicklingError):
+        run_fit(path)
+    assert not harm.exists()
+
+
 def test_a_checkpoint_of_another_run_is_not_used(tmp_path: Path, capsys) -> None:
     path = tmp_path / "checkpoint.pt"
     run_fit(path)
@@ -184,22 +228,6 @@ def test_a_non_finite_loss_names_step_and_checkpoint(tmp_path: Path) -> None:
         run_fit(None, loss=Explodes(2))
     _, history = run_fit(path)
     assert history["step"] == [4, 8, 12, 16, 20]
-
-
-def test_atomic_write_leaves_all_or_nothing(tmp_path: Path, monkeypatch) -> None:
-    path = tmp_path / "sub" / "file"
-    write_atomically(path, b"one")
-
-    def full(descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        write_atomically(path, b"two")
-    assert path.read_bytes() == b"one"
-    assert [p.name for p in path.parent.iterdir()] == ["file"]
-    (path.parent / "plain").write_bytes(b"")
-    assert path.stat().st_mode == (path.parent / "plain").stat().st_mode
 
 
 def test_devices() -> None:

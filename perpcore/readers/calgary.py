@@ -25,7 +25,7 @@ def recognizes(path: Path) -> bool:
     if path.suffix != ".npy":
         return False
     array = np.load(path, mmap_mode="r", allow_pickle=False)
-    return array.ndim == 4 and array.shape[-1] == 2 and array.dtype.kind == "f"
+    return bool(array.ndim == 4 and array.shape[-1] == 2 and array.dtype.kind == "f")
 
 
 def open_volumes(path: Path) -> list[Volume]:

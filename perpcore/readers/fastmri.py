@@ -52,7 +52,8 @@ def open_volumes(path: Path) -> list[Volume]:
 
 def read_slice(volume: Volume, index: int) -> np.ndarray:
     """Centred k-space (coil, row, column)."""
-    return h5_file(volume.path)["kspace"][index].reshape(volume.shape[1:])
+    kspace: np.ndarray = h5_file(volume.path)["kspace"][index]
+    return kspace.reshape(volume.shape[1:])
 
 
 def _plain(value: Any) -> Any:

@@ -8,9 +8,9 @@ from pathlib import Path
 from torch import Tensor
 
 from perpcore.coils import adjoint, estimate_sensitivities
+from perpcore.files import write_atomically
 from perpcore.kspace import ifft2c
 from perpcore.readers.volumes import Volume, open_file
-from perpcore.training import write_atomically
 
 
 def describe(path: Path | str, format: str = "auto") -> str:

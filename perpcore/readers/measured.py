@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from perpcore.datasets import (
+    Batches,
     PhantomMotion,
     ReconBatch,
-    TrainingBatches,
     scale_to_input,
     split_seed,
     undersample,
@@ -28,7 +28,7 @@ from perpcore.readers.volumes import FORMATS, UnreadableFileError, Volume, open_
 from perpcore.runs import MotionRun, Run
 
 
-class MeasuredRecon(TrainingBatches):
+class MeasuredRecon(Batches[ReconBatch]):
     """Undersampled measured images, split by subject.
 
     `run.source` is a file or folder that the readers know, as "FORMAT:PATH". The slices of
@@ -39,7 +39,7 @@ class MeasuredRecon(TrainingBatches):
     """
 
     def __init__(self, run: Run, device: torch.device | str = "cpu") -> None:
-        self.run, self.device = run, torch.device(device)
+        super().__init__(run, device)
         volumes = open_source(run.source)
         found = fingerprint(volumes)
         if found != run.data:
@@ -65,7 +65,7 @@ class MeasuredRecon(TrainingBatches):
         }
         self._image = lru_cache(maxsize=256)(self._prepare)
 
-    def batch(self, split: str, indices: range, acceleration: int | None = None) -> ReconBatch:
+    def draw(self, split: str, indices: range, acceleration: int | None) -> ReconBatch:
         """Slices of a split, with masks and noise as in `PhantomRecon`.
 
         Test and validation slices are spread evenly over the split, the first `run.n_test` and

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -70,7 +71,7 @@ def read_slice(volume: Volume, index: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=64)
-def _index(path: Path, changed: int) -> tuple[dict, dict[int, list[int]], int]:
+def _index(path: Path, changed: int) -> tuple[dict[str, Any], dict[int, list[int]], int]:
     """Header, numbers of the imaging acquisitions by slice, and coils; without the samples."""
     with h5py.File(path, "r") as file:
         info = parse_header(file["dataset/xml"][0], path)

@@ -1,0 +1,91 @@
+"""Files are whole or not there: full disks, folders that refuse, damage."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perpcore.files import seal, unseal, write_atomically
+
+
+@given(st.binary(max_size=200), st.data())
+def test_a_seal_shows_every_change(payload: bytes, data: st.DataObject) -> None:
+    sealed = seal(payload)
+    assert unseal(sealed) == payload
+    at = data.draw(st.integers(0, len(sealed) - 1))
+    bit = 1 << data.draw(st.integers(0, 7))
+    assert unseal(sealed[:at] + bytes([sealed[at] ^ bit]) + sealed[at + 1 :]) is None
+    assert unseal(sealed[:at]) is None
+
+
+def test_new_files_get_the_usual_permissions(tmp_path: Path) -> None:
+    path = tmp_path / "sub" / "file"
+    write_atomically(path, b"one")
+    (tmp_path / "plain").write_bytes(b"")
+    assert path.read_bytes() == b"one"
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, b"one")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(path, b"two")
+    assert path.read_bytes() == b"one"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_write_that_the_kernel_stops_leaves_the_old_file(tmp_path: Path) -> None:
+    """No simulation: past the limit the kernel refuses the bytes, as on a full disk."""
+    path = tmp_path / "file"
+    write_atomically(path, b"one")
+    script = """
+        import resource, signal, sys
+        from pathlib import Path
+        from perpcore.files import write_atomically
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+        write_atomically(Path(sys.argv[1]), bytes(100_000))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), path], capture_output=True, text=True
+    )
+    assert done.returncode != 0 and "OSError" in done.stderr and "too large" in done.stderr
+    assert path.read_bytes() == b"one"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[Path]:
+    """A folder of somebody who may not write everywhere, as root may."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+        os.seteuid(os.getuid())
+
+
+def test_a_read_only_folder_is_named(unprivileged: Path) -> None:
+    path = unprivileged / "file"
+    write_atomically(path, b"one")
+    unprivileged.chmod(0o555)
+    if os.getuid() == 0:
+        os.seteuid(65534)
+    with pytest.raises(PermissionError, match=str(unprivileged)):
+        write_atomically(path, b"two")
+    assert path.read_bytes() == b"one"
+    assert [p.name for p in unprivileged.iterdir()] == ["file"]
