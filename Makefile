@@ -5,7 +5,7 @@ DEVICE ?= auto
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: figures test test-browser lab book exercises lint clean
+.PHONY: figures test test-browser bench lab book exercises lint clean
 
 figures: $(STAMP)
 	$(BIN)/perpcore figures --preset $(PRESET) --device $(DEVICE)
@@ -32,6 +32,10 @@ $(STAMP): pyproject.toml constraints.txt
 test-browser: book
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[browser]"
 	$(BIN)/pytest -rs tests/browser tests/test_book.py
+
+# Every script of benchmarks/, in an hour; what they print goes to benchmarks/RESULTS.md.
+bench: $(STAMP)
+	$(BIN)/python benchmarks/run_all.py
 
 # Runs the solved notebooks and writes exercises/ from them.
 exercises: $(STAMP)

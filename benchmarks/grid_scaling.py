@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import tempfile
 import time
+from contextlib import redirect_stdout
+
+from side_by_side import machine, table
 
 from perpcore import grid, pool
 
@@ -25,11 +29,13 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 os.environ["PERPCORE_RUNS"] = folder
                 began = time.perf_counter()
-                pool.train_all(runs, "cpu", workers)
+                with redirect_stdout(sys.stderr):
+                    pool.train_all(runs, "cpu", workers)
                 times.append(time.perf_counter() - began)
-    for workers, times in seconds.items():
-        print(f"{workers} at a time: {', '.join(f'{t:.0f}' for t in times)} s")
-    print(f"ratio {sum(seconds[1]) / sum(seconds[2]):.2f}")
+    print(f"{machine()}\n")
+    rows = [[workers, ", ".join(f"{t:.0f}" for t in times)] for workers, times in seconds.items()]
+    table(["runs at a time", f"s for {len(runs)} runs, start of the workers included"], rows)
+    print(f"Ratio {sum(seconds[1]) / sum(seconds[2]):.2f}.\n")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+from side_by_side import machine, ratio, table
 
 from perpcore.readers import open_folder
 
@@ -54,13 +55,13 @@ def main() -> None:
                     assert pixels.dtype == np.complex64
                 rates[name].append(len(order) / (time.perf_counter() - began))
             memory.append(psutil.Process().memory_info().rss / 1e6)
-        print(f"{count} volumes, {len(order)} slices of (4, 160, 160)")
-        for name, values in rates.items():
-            print(f"{name}: {statistics.median(values):.0f} slices/s ({min(values):.0f} to {max(values):.0f})")  # fmt: skip
-        ratio = statistics.median(rates["perpcore"]) / statistics.median(rates["fastmri"])
-        print(
-            f"ratio {ratio:.2f}; memory after each epoch: {', '.join(f'{m:.0f}' for m in memory)} MB"
-        )
+        print(f"{machine()}; {count} volumes, {len(order)} slices of (4, 160, 160).\n")
+        rows = [
+            [name, f"{statistics.median(v):.0f} ({min(v):.0f} … {max(v):.0f})", ratio(v, rates["fastmri"])]
+            for name, v in rates.items()
+        ]  # fmt: skip
+        table(["reader", "slices/s, median (range)", "over `fastmri`"], rows)
+        print(f"Memory after each epoch: {', '.join(f'{m:.0f}' for m in memory)} MB.\n")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import statistics
 import time
 
 import torch
+from side_by_side import machine, spread, table, wait
 
 from perpcore.datasets import PhantomRecon
 from perpcore.experiments import build_loss, build_model
@@ -32,36 +33,34 @@ def main() -> None:
         model, loss = build_model(run).to(device), build_loss(run).to(device)
         steppers[run.loss] = (model, loss, torch.optim.AdamW(model.parameters(), fused=True))
     times: dict[str, list[float]] = {name: [] for name in ("draw", *steppers)}
+
+    def now() -> float:
+        wait(args.device)
+        return time.perf_counter()
+
     for repeat in range(args.repeats + 3):
-        begin = _now(device)
+        begin = now()
         batch = data.training_batch(repeat)
-        stamps = {"draw": _now(device) - begin}
+        stamps = {"draw": now() - begin}
         for name, (model, loss, optimizer) in steppers.items():
-            begin = _now(device)
+            begin = now()
             optimizer.zero_grad()
             loss(model(*batch.inputs), batch.target).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
-            stamps[name] = _now(device) - begin
+            stamps[name] = now() - begin
         if repeat >= 3:
             for name, seconds in stamps.items():
                 times[name].append(seconds * 1e3)
     print(
-        f"{device}, {args.threads} threads, preset {args.preset}: {runs[0].size}², batch {runs[0].batch}"
+        f"{machine(args.device)}; preset {args.preset}: {runs[0].size}², batch {runs[0].batch}.\n"
     )
     draw = statistics.median(times["draw"])
+    rows = []
     for name, values in times.items():
-        low, middle, high = statistics.quantiles(values, n=4)
-        share = (
-            "" if name == "draw" else f"   drawing takes {draw / (draw + middle):.1%} of the step"
-        )
-        print(f"{name:10} {middle:7.1f} ms ({low:.1f} … {high:.1f}){share}")
-
-
-def _now(device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
+        share = "" if name == "draw" else f"{draw / (draw + statistics.median(values)):.1%}"
+        rows.append([name, spread(values, 1, 1), share])
+    table(["part", "ms, median (quartiles)", "share of drawing in a step"], rows)
 
 
 if __name__ == "__main__":

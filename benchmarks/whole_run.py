@@ -1,21 +1,26 @@
-"""Minutes and peak memory of a command with all its processes, e.g. `make figures`.
+"""Minutes and peak memory of all figures at `quick`, from an empty store and again from the filled.
 
-    python benchmarks/whole_run.py -- make figures
+    python benchmarks/whole_run.py                        # both, in a temporary folder
+    python benchmarks/whole_run.py -- make figures        # any command, with all its processes
 
 Memory is the largest sum of the proportional set sizes (shared pages counted once) of the process
-tree, looked at twice a second. Linux.
+tree, looked at once a second. Linux. Measured data are left out.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tempfile
 import time
 
 import psutil
+from side_by_side import machine, table
 
 
 def memory(process: psutil.Process) -> int:
+    """Bytes of a process and all that it started."""
     total = 0
     try:
         for member in [process, *process.children(recursive=True)]:
@@ -28,18 +33,43 @@ def memory(process: psutil.Process) -> int:
     return total
 
 
-def main() -> None:
-    command = sys.argv[sys.argv.index("--") + 1 :]
+def run(command: list[str]) -> tuple[float, float, int]:
+    """Seconds, peak GB and exit status."""
     began, peak = time.perf_counter(), 0
-    child = subprocess.Popen(command)
+    child = subprocess.Popen(command, stdout=sys.stderr)
     process = psutil.Process(child.pid)
     while child.poll() is None:
         peak = max(peak, memory(process))
-        time.sleep(0.5)
-    minutes = (time.perf_counter() - began) / 60
-    print(
-        f"{' '.join(command)}: {minutes:.1f} min, {peak / 1e9:.2f} GB, exit status {child.returncode}"
-    )
+        time.sleep(1)
+    return time.perf_counter() - began, peak / 1e9, child.returncode
+
+
+def figures(folder: str) -> list[str]:
+    """The command that makes all figures, with store and figures in a folder of its own."""
+    os.environ |= {
+        "PERPCORE_RUNS": f"{folder}/runs",
+        "PERPCORE_FIGURES": f"{folder}/figures",
+        "PERPCORE_TEST_DATA": folder,
+    }
+    return [sys.executable, "-m", "perpcore.cli", "figures"]
+
+
+def main() -> None:
+    if "--" in sys.argv:
+        command = sys.argv[sys.argv.index("--") + 1 :]
+        seconds, gigabytes, status = run(command)
+        print(f"{' '.join(command)}: {seconds / 60:.1f} min, {gigabytes:.2f} GB, exit status {status}")  # fmt: skip
+        return
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        command = figures(folder)
+        for state in ("empty", "filled"):
+            seconds, gigabytes, status = run(command)
+            if status:
+                sys.exit(f"{' '.join(command)}: exit status {status}")
+            rows.append([state, f"{seconds / 60:.1f}", f"{gigabytes:.2f}"])
+    print(f"{machine()}\n")
+    table(["`perpcore figures`, store", "min", "GB, all processes"], rows)
 
 
 if __name__ == "__main__":

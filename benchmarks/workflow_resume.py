@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +29,9 @@ def main() -> None:
     parser.add_argument("--profile", default="default", help="default or slurm")
     parser.add_argument("--small", action="store_true", help="runs of 10 s instead of 60 s")
     args, more = parser.parse_known_args()
+    if shutil.which(args.snakemake) is None:
+        print(f"Left out: no command {args.snakemake!r} here (it needs an environment of its own).")
+        return
     runs = (grid.trial_runs if args.small else grid.motion_runs)("quick")[:4]
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))

@@ -75,9 +75,15 @@ def figures(
     if data:
         only = only or "0[4567]"
         os.environ.setdefault("PERPCORE_FIGURES", str(project_root() / "figures" / "own"))
+    if workers < 0:
+        raise ValueError(f"workers: expected 0 or more, got {workers}")
+    try:
+        wanted_name = re.compile(only)
+    except re.error as error:
+        raise ValueError(f"only: expected the start of a name, got {only!r} ({error})") from None
     notebooks = [
         path for path in sorted((project_root() / "notebooks").glob("[0-9]*.ipynb"))
-        if re.match(only, path.name)
+        if wanted_name.match(path.name)
     ]  # fmt: skip
     if not notebooks:
         raise ValueError(

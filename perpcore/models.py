@@ -32,14 +32,16 @@ class UNet(nn.Module):
     Parameters
     ----------
     width : int
-        Channels of the first level, twice that at the second, three times below.
+        Channels of the first level; each further level has twice those of the one above.
     depth : int
         Number of times the image is halved.
+    widest : int
+        Where the doubling ends, in multiples of `width`: by default 1, 2, 3, 3, …
     """
 
-    def __init__(self, width: int = 16, depth: int = 3) -> None:
+    def __init__(self, width: int = 16, depth: int = 3, widest: int = 3) -> None:
         super().__init__()
-        widths = [width * min(2**level, 3) for level in range(depth + 1)]
+        widths = [width * min(2**level, widest) for level in range(depth + 1)]
         self.depth = depth
         self.down = nn.ModuleList(
             _Block(c_in, c_out) for c_in, c_out in zip([2, *widths], widths, strict=False)

@@ -12,7 +12,7 @@ from perpcore.losses import LOSSES
 from perpcore.sources import source_hash
 
 FORMAT_VERSION = 2
-"""Part of every name and key: raised when a change moves results or how they are stored."""
+"""Part of every name and key: raised when what a results file holds changes."""
 
 TASKS = ("recon", "registration")
 LATER = ("test_subjects", "coils", "cascades")
@@ -95,6 +95,8 @@ class Run:
         for name in ("steps", "batch", "validate_every", "n_validation", "n_test", "width"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        if not 0 <= self.seed < 2**31:
+            raise ValueError(f"seed: expected 0 … 2³¹ − 1, got {self.seed}")
         for name in ("learning_rate", "loss_scale"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")

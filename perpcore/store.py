@@ -10,7 +10,6 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -131,14 +130,6 @@ class Store:
         folder = self.root / run.key
         folder.mkdir(parents=True, exist_ok=True)
         return FileLock(folder / "lock")
-
-    def runs(self) -> Iterator[tuple[Run, Path]]:
-        """All readable results of this format; damaged and foreign files are passed over."""
-        for path in self.paths():
-            try:
-                yield read_result(path).run, path
-            except DamagedResultError:
-                continue
 
     def paths(self) -> list[Path]:
         """Files of all results, whatever is in them and whatever code made them."""

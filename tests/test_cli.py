@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import os
+import resource
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
-from perpcore import cli, grid, pool, store
+from perpcore import cli, experiments, grid, pool, store
 from perpcore.grid import PRESETS
+from perpcore.readers import fetch
 from perpcore.runs import Run
 from perpcore.store import Store, read_result
 
@@ -105,3 +113,87 @@ def test_a_damaged_result_is_one_line(isolated_store: Path) -> None:
     path.write_bytes(b"broken")
     done = perpcore("figures", "--preset", "smoke")
     assert done.returncode == 1 and str(path) in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_full_disk_is_one_line_and_the_run_goes_on_afterwards(isolated_store: Path) -> None:
+    """The kernel refuses the checkpoint; with room again the run continues to its end."""
+
+    def little_room() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    command = [sys.executable, "-m", "perpcore.cli", "train", "l2", "--preset", "smoke"]
+    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=little_room)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    *_, last = done.stderr.strip().splitlines()
+    assert last.startswith("perpcore: ") and "cannot be written" in last and "checkpoint.pt" in last
+    assert not Store().paths() and not list(isolated_store.rglob("*.pt"))
+    assert subprocess.run(command, capture_output=True).returncode == 0
+    assert len(Store().paths()) >= 1
+
+
+@pytest.fixture(scope="module")
+def harmless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The command line without training, notebooks, downloads and the project's own files."""
+    folder = tmp_path_factory.mktemp("fuzz")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("RUNS", "FIGURES"):
+            patch.setenv(f"PERPCORE_{name}", str(folder / name))
+        for variable in ("PERPCORE_SKIP_BAD", "PERPCORE_FROM_SHIPPED", "TQDM_DISABLE"):
+            patch.setenv(variable, "0")  # commands set them; put back afterwards
+        patch.setattr(cli, "execute_all", lambda *arguments: None)
+        patch.setattr(pool, "train_all", lambda *arguments: None)
+        patch.setattr(store, "project_root", lambda: folder)
+        patch.setattr(cli, "project_root", lambda: folder)
+        (folder / "notebooks").mkdir()
+        (folder / "notebooks" / "02_some.ipynb").write_text("")
+
+        def refuse(*arguments: object, **options: object) -> None:
+            raise ValueError("not in this test")
+
+        patch.setattr(experiments, "train", refuse)
+        patch.setattr(fetch, "fetch", refuse)
+        patch.chdir(folder)
+        yield folder
+
+
+COMMANDS = {
+    name: [f"--{p.replace('_', '-')}" for p in inspect.signature(getattr(cli, name)).parameters]
+    for name in ("figures", "train", "runs", "ship", "claims", "data", "info")
+}
+COUNT = int(os.environ.get("PERPCORE_FUZZ", "1500")) // 5
+VALUES = st.one_of(
+    st.sampled_from(["smoke", "quick", "cpu", "0", "-1", "1e9", "99999999999999999999", "", "[", "*",
+                     ".", "/", "recon", "fastmri:x", "inspect", "fetch", "head", "True"]),
+    st.text(max_size=12),
+    st.integers().map(str),
+)  # fmt: skip
+
+
+@st.composite
+def typed(draw: st.DrawFn) -> list[str]:
+    """A command with its own flags and with values that mostly do not fit."""
+    command = draw(st.sampled_from(sorted(COMMANDS)))
+    flags = st.sampled_from(["--help", "--nonsense", *COMMANDS[command]])
+    pairs = st.lists(st.tuples(flags, VALUES) | st.tuples(flags) | st.tuples(VALUES), max_size=3)
+    return [command, *sum(draw(pairs), ())]
+
+
+@settings(max_examples=COUNT)
+@given(typed())
+@example(["figures", "--only", "["])
+@example(["figures", "--workers", "-3"])
+@example(["train", "l2", "--seed", "99999999999999999999"])
+@example([])
+def test_whatever_is_typed_ends_in_an_answer_or_one_clear_line(
+    harmless: Path, arguments: list[str]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["perpcore", *arguments])
+        try:
+            cli.main()
+        except SystemExit as end:
+            if isinstance(end.code, str):
+                assert end.code.startswith("perpcore: ") and len(end.code.splitlines()) == 1
+            else:
+                assert end.code in (0, None, 2), "tyro's help and its usage errors"

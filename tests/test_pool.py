@@ -10,7 +10,7 @@ import pytest
 from perpcore import pool, store
 from perpcore.grid import PRESETS
 from perpcore.statistics import bootstrap_mean
-from perpcore.store import Store
+from perpcore.store import Store, read_result
 
 RUNS = [replace(PRESETS["smoke"], steps=2, validate_every=2, seed=s) for s in (0, 1, 2)]
 
@@ -25,7 +25,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_two_at_a_time_store_each_run_once(trained: Path) -> None:
-    assert {run for run, _ in Store(trained).runs()} == set(RUNS[:2])
+    assert {read_result(path).run for path in Store(trained).paths()} == set(RUNS[:2])
 
 
 def test_a_summary_is_the_mean_over_images_of_all_accelerations(trained: Path) -> None:

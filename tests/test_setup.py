@@ -87,7 +87,16 @@ def lines_of_code(text: str) -> int:
     )
 
 
-AROUND = ("cli.py", "execute.py", "exercises.py", "interactive.py", "inventory.py")
+AROUND = (
+    "cli.py",
+    "execute.py",
+    "exercises.py",
+    "files.py",
+    "interactive.py",
+    "inventory.py",
+    "pool.py",
+    "sources.py",
+)
 """With the readers of other people's files, not the module that a reader of the article studies."""
 
 

@@ -43,7 +43,7 @@ def test_round_trip(result: Result, tmp_path: Path) -> None:
     assert loaded.provenance == result.provenance
     for name, image in result.examples.items():
         np.testing.assert_allclose(loaded.examples[name], image, atol=1e-3)
-    assert [r for r, _ in store.runs()] == [RUN]
+    assert store.paths() == [path]
     assert [p.name for p in path.parent.iterdir()] == ["result.h5"]
 
 
