@@ -180,18 +180,15 @@ def test_the_process_that_waits_goes_on_where_a_killed_one_stopped(
     assert all(torch.equal(result.weights[n], w) for n, w in alone.weights.items())
 
 
-@pytest.mark.parametrize(
-    "run",
-    [replace(PRESETS["smoke"], steps=100, validate_every=50, loss="perp_l2"),
-     replace(MOTION, steps=100, validate_every=50, warmup=20)],
-    ids=["recon", "registration"],
-)  # fmt: skip
-def test_a_hundred_steps_give_the_same_weights_again(run: Run, tmp_path: Path) -> None:
-    """Same seed, machine and number of threads: the same bits, in processes of their own.
+HUNDRED = [
+    replace(PRESETS["smoke"], steps=100, validate_every=50, loss="perp_l2"),
+    replace(MOTION, steps=100, validate_every=50, warmup=20),
+]
 
-    With another number of threads, sums are taken in another order. AdamW divides by the size of a
-    gradient, so single weights drift apart; what the network does agrees: mean metrics to 1 %.
-    """
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> list[Store]:
+    """Both runs of HUNDRED with 1, again 1 and 2 threads, each time in a process of its own."""
     script = """
         import sys, torch
         from pathlib import Path
@@ -199,16 +196,28 @@ def test_a_hundred_steps_give_the_same_weights_again(run: Run, tmp_path: Path) -
         from perpcore.runs import Run
         from perpcore.store import Store
         torch.set_num_threads(int(sys.argv[2]))
-        train(Run.from_json(sys.argv[3]), Store(Path(sys.argv[1])), "cpu", progress=False)
+        for run in sys.argv[3:]:
+            train(Run.from_json(run), Store(Path(sys.argv[1])), "cpu", progress=False)
     """
-    found = []
-    for number, threads in enumerate((1, 1, 2)):
-        command = [sys.executable, "-c", textwrap.dedent(script), tmp_path / str(number)]
-        subprocess.run([*command, str(threads), run.to_json()], check=True)
-        result = Store(tmp_path / str(number)).load(run)
-        assert result is not None
-        found.append(result)
-    first, again, two_threads = found
+    stores = []
+    for threads in ("1", "1", "2"):
+        folder = tmp_path_factory.mktemp("store")
+        runs = [run.to_json() for run in HUNDRED]
+        command = [sys.executable, "-c", textwrap.dedent(script), str(folder), threads, *runs]
+        subprocess.run(command, check=True)
+        stores.append(Store(folder))
+    return stores
+
+
+@pytest.mark.parametrize("run", HUNDRED, ids=["recon", "registration"])
+def test_a_hundred_steps_give_the_same_weights_again(run: Run, trained: list[Store]) -> None:
+    """Same seed, machine and number of threads: the same bits.
+
+    With another number of threads, sums are taken in another order. AdamW divides by the size of a
+    gradient, so single weights drift apart; what the network does agrees: mean metrics to 1 %.
+    """
+    first, again, two_threads = (store.load(run) for store in trained)
+    assert first is not None and again is not None and two_threads is not None
     assert all(torch.equal(w, again.weights[n]) for n, w in first.weights.items())
     pd.testing.assert_frame_equal(first.metrics, again.metrics)
     pd.testing.assert_series_equal(

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -76,43 +77,60 @@ def compare(a: object, b: object, tolerance: float) -> None:
         assert a == b
 
 
+def preset_of(path: Path) -> str:
+    """Training notebooks run at smoke; the others read the shipped results of quick."""
+    return "smoke" if "train" in path.stem else "quick"
+
+
+@pytest.fixture(scope="session")
+def checked(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, tuple[str, Path]]:
+    """What nbval says of each notebook, and its folder; two at a time, for it takes minutes."""
+    folders = {path: tmp_path_factory.mktemp(path.stem) for path in NOTEBOOKS}
+
+    def check(path: Path) -> str:
+        folder = folders[path]
+        # The claims are judged from the numbers of the committed figures.
+        shutil.copytree(
+            ROOT / "figures", folder / "figures", ignore=shutil.ignore_patterns("*.png", "own")
+        )
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval-lax"]
+        command += ["--nbval-current-env", "--nbval-cell-timeout=300", "-W", "default", str(path)]
+        variables = environment(
+            folder, PERPCORE_PRESET=preset_of(path), PERPCORE_FROM_SHIPPED="1", TQDM_DISABLE="1",
+            OMP_NUM_THREADS="1",
+        )  # fmt: skip
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=variables)
+        return "" if done.returncode == 0 else done.stdout[-3000:]
+
+    with ThreadPoolExecutor(2) as pool:
+        said = pool.map(check, NOTEBOOKS)
+        return {path: (text, folders[path]) for path, text in zip(NOTEBOOKS, said, strict=True)}
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-def test_committed_outputs_are_true(path: Path, tmp_path: Path) -> None:
+def test_committed_outputs_are_true(path: Path, checked: dict[Path, tuple[str, Path]]) -> None:
     """nbval compares the cells marked NBVAL_CHECK_OUTPUT with what they print now."""
-    # Training notebooks run at smoke; the others read the shipped results of quick.
-    preset = "smoke" if "train" in path.stem else "quick"
-    # The claims are judged from the numbers of the committed figures.
-    shutil.copytree(
-        ROOT / "figures", tmp_path / "figures", ignore=shutil.ignore_patterns("*.png", "own")
-    )
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval-lax"]
-    command += ["--nbval-current-env", "--nbval-cell-timeout=300", "-W", "default", str(path)]
-    done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True,
-        env=environment(tmp_path, PERPCORE_PRESET=preset, PERPCORE_FROM_SHIPPED="1", TQDM_DISABLE="1"),
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:]
-    trained = list((tmp_path / "runs").glob("*/result.h5")) if (tmp_path / "runs").exists() else []
-    assert preset == "smoke" or not trained, "shipped results are missing or outdated"
+    said, folder = checked[path]
+    assert not said, said
+    trained = list((folder / "runs").glob("*/result.h5"))
+    assert preset_of(path) == "smoke" or not trained, "shipped results are missing or outdated"
 
 
 def test_redrawing_from_the_same_results_gives_the_same_bytes(tmp_path: Path) -> None:
-    drawn = []
-    for attempt in ("first", "second"):
-        folder = tmp_path / attempt
-        command = [
-            sys.executable,
-            "-m",
-            "perpcore.cli",
-            "figures",
-            "--from-shipped",
-            "--only",
-            "05",
-        ]
-        subprocess.run(command, env=environment(folder), check=True, capture_output=True)
-        files = (folder / "figures").iterdir()
-        drawn.append({p.name: p.read_bytes() for p in files if p.suffix in (".svg", ".json")})
-    assert len(drawn[0]) == 10 and drawn[0] == drawn[1]
+    command = [sys.executable, "-m", "perpcore.cli", "figures", "--from-shipped", "--only", "05"]
+    folders = [tmp_path / attempt for attempt in ("first", "second")]
+    running = [
+        subprocess.Popen(
+            command, env=environment(folder, OMP_NUM_THREADS="1"), stdout=subprocess.DEVNULL
+        )
+        for folder in folders
+    ]
+    assert [process.wait() for process in running] == [0, 0]
+    first, second = (
+        {p.name: p.read_bytes() for p in (folder / "figures").iterdir() if p.suffix in (".svg", ".json")}
+        for folder in folders
+    )  # fmt: skip
+    assert len(first) == 10 and first == second
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
