@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,16 +11,6 @@ import numpy as np
 
 from perpcore.readers.header import parse_header
 from perpcore.readers.volumes import UnreadableFileError, Volume
-
-READ_ALL = """
-import sys, h5py
-with h5py.File(sys.argv[1], "r") as file:
-    file["dataset/xml"][0]
-    data = file["dataset/data"]
-    for first in range(0, len(data), 64):
-        data[first : first + 64]
-"""
-"""Runs in a process of its own: libhdf5 loops for ever in some damaged files of this layout."""
 
 NOT_IMAGING = (19, 20, 22, 23, 24)
 """Flags of noise, calibration, reversed, navigator and phase-correction lines."""
@@ -85,7 +73,6 @@ def read_slice(volume: Volume, index: int) -> np.ndarray:
 @lru_cache(maxsize=64)
 def _index(path: Path, changed: int) -> tuple[dict[str, Any], dict[int, list[int]], int]:
     """Header, numbers of the imaging acquisitions by slice, and coils; without the samples."""
-    _require_whole(path)
     with h5py.File(path, "r") as file:
         info = parse_header(file["dataset/xml"][0], path)
         missing = {"encoded_matrix", "recon_matrix"} - set(info)
@@ -105,18 +92,3 @@ def _index(path: Path, changed: int) -> tuple[dict[str, Any], dict[int, list[int
     for number in imaging:
         slices.setdefault(int(heads["idx"]["slice"][number]), []).append(number)
     return info, slices, coils.pop()
-
-
-def _require_whole(path: Path) -> None:
-    """Read the file once where a hang can be ended; half a second for a small one."""
-    limit = 30 + path.stat().st_size / 10e6
-    command = [sys.executable, "-c", READ_ALL, str(path)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
-    except subprocess.TimeoutExpired:
-        raise UnreadableFileError(
-            f"{path}: damaged, or slow to reach: HDF5 did not get through it in {limit:.0f} s"
-        ) from None
-    if done.returncode:
-        said = done.stderr.strip().rpartition("\n")[2] or f"reader died ({done.returncode})"
-        raise UnreadableFileError(f"{path}: cannot be read as an MRD file: {said}")

@@ -109,6 +109,10 @@ def open_file(path: Path | str, format: str = "auto", **options: Any) -> list[Vo
     with path.open("rb"):
         pass  # no permission: say so before any format is guessed
     try:
+        if h5py.is_hdf5(path):
+            from perpcore.readers.guard import require_bounded  # which imports from here
+
+            require_bounded(path)
         name = format if format != "auto" else _sniff(path)
         volumes: list[Volume] = _module(name).open_volumes(path, **options)
     except UnreadableFileError:
