@@ -24,7 +24,7 @@ IMPORTS = {
 
 def start_kernel() -> None:
     manager, client = start_new_kernel()
-    client.execute_interactive("1")
+    client.execute_interactive("1", output_hook=lambda message: None)
     client.stop_channels()
     manager.shutdown_kernel(now=True)
 
