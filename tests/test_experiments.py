@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import subprocess
 import sys
@@ -128,7 +129,7 @@ def shared_job(root: Path, name: str, barrier: Any) -> None:
         if barrier is not None:
             barrier.wait(60)
         result = train(SHARED, Store(root), "cpu", progress=False)
-    (root / f"{name}.date").write_text(str(result.provenance))
+    (root / f"{name}.date").write_text(json.dumps(result.provenance, sort_keys=True))
 
 
 def start_job(context: Any, root: Path, name: str, barrier: Any = None) -> Any:

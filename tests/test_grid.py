@@ -36,7 +36,7 @@ def test_the_tuned_values_are_the_best_of_the_shipped_trials() -> None:
     best: dict[tuple[str, str], tuple[float, grid.Trial]] = {}
     for trial in grid.tuning_trials("quick"):
         metric, better = grid.SELECTION[trial.run.task]
-        value = summaries[trial.run.key][metric].mean
+        value = summaries[trial.run.name][metric].mean
         found = best.setdefault((trial.run.task, trial.run.loss), (value, trial))
         if better(value, found[0]) != found[0]:
             best[trial.run.task, trial.run.loss] = (value, trial)

@@ -201,6 +201,7 @@ def test_a_read_only_store_is_named(result: Result, tmp_path: Path) -> None:
 def save_for_ever(root: Path, result: Result, started: Any) -> None:
     """In a process of its own: write the same result again and again."""
     store = Store(root)
+    assert result.run.key  # the hash of the code takes a while, once in a process
     started.set()
     while True:
         store.save(result)
