@@ -51,15 +51,18 @@ class _Kept:
     def __init__(self) -> None:
         self.limit = self.used = 0
         self.batches: dict[tuple[Any, ...], tuple[Tensor, ...]] = {}
+        self.data: Any = None  # those of all batches, where it is known that there are no others
 
     def add(self, name: tuple[Any, ...], drawn: tuple[Tensor, ...]) -> None:
         needed = sum(part.nbytes for part in drawn)
-        if self.used + needed > self.limit:
+        if self.used + needed > self.limit and self.data != name[0]:
             self.batches = {k: v for k, v in self.batches.items() if k[0] == name[0]}
             self.used = sum(part.nbytes for batch in self.batches.values() for part in batch)
+            self.data = name[0]
         if self.used + needed <= self.limit:
             self.batches[name] = drawn
             self.used += needed
+            self.data = name[0] if self.data == name[0] else None
 
 
 _kept = _Kept()

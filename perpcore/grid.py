@@ -19,6 +19,8 @@ PRESETS: dict[str, Run] = {
     ),
     # default: a laptop
     "quick": Run(preset="quick"),
+    # two hours of two CPU cores: `quick` with as many seeds as the article's comparison needs
+    "cpu": Run(preset="cpu"),
     # one GPU
     "paper": Run(
         preset="paper", size=192, width=32, depth=4, steps=20000, batch=16, validate_every=500,
@@ -33,6 +35,7 @@ MOTION_PRESETS: dict[str, MotionRun] = {
         n_validation=2, n_test=4,
     ),
     "quick": MotionRun(preset="quick"),
+    "cpu": MotionRun(preset="cpu"),
     "paper": MotionRun(
         preset="paper", size=192, width=48, depth=5, steps=20000, batch=16, validate_every=500,
         n_validation=64, n_test=400,
@@ -40,8 +43,9 @@ MOTION_PRESETS: dict[str, MotionRun] = {
 }  # fmt: skip
 """Registration runs, likewise; fields in pixels."""
 
-SEEDS = {"smoke": 1, "quick": 1, "paper": 5}
+SEEDS = {"smoke": 1, "quick": 1, "cpu": 5, "paper": 5}
 COLD_SEEDS = 3
+TRIAL_SEEDS = {"smoke": 1, "quick": 1, "cpu": 3, "paper": 3}
 
 RECON_LOSSES = ("l1", "l2", "ssim", "perp_l1", "perp_l2", "perp_ssim")
 MOTION_LOSSES = ("epe", "l2", "perp_l1", "perp_l2")
@@ -66,6 +70,7 @@ except for SSIM training, where it prefers a learning rate at which nothing is l
 _TRIAL_SIZE: dict[str, dict[str, Any]] = {
     "smoke": {"size": 32, "steps": 2, "validate_every": 2, "n_validation": 2, "n_test": 2},
     "quick": {"size": 48, "steps": 240, "validate_every": 240, "n_validation": 4, "n_test": 24},
+    "cpu": {"size": 48, "steps": 240, "validate_every": 240, "n_validation": 4, "n_test": 24},
     "paper": {"size": 96, "steps": 3000, "validate_every": 3000, "n_validation": 8, "n_test": 64},
 }
 """Trials and ablations are smaller than the runs of their preset, and never see test images."""
@@ -73,6 +78,7 @@ _TRIAL_SIZE: dict[str, dict[str, Any]] = {
 _UNROLLED: dict[str, dict[str, Any]] = {
     "smoke": {"coils": 2, "cascades": 2, "depth": 1, "steps": 6, "validate_every": 3},
     "quick": {"coils": 4, "cascades": 3, "depth": 2, "size": 64, "steps": 400, "n_test": 32},
+    "cpu": {"coils": 4, "cascades": 3, "depth": 2, "size": 64, "steps": 400, "n_test": 32},
     "paper": {"coils": 8, "cascades": 6, "depth": 3, "width": 24},
 }
 
@@ -83,11 +89,21 @@ WARMUP = 0.4
 
 
 class Trial(NamedTuple):
-    """A small run: the question it belongs to, its name within that, and the run."""
+    """A small run, once per seed: the question it belongs to, its name in that, and the runs."""
 
     group: str
     label: str
-    run: Run
+    runs: tuple[Run, ...]
+
+    @property
+    def run(self) -> Run:
+        """That of the first seed."""
+        return self.runs[0]
+
+    @property
+    def name(self) -> str:
+        """What its summary is called."""
+        return "+".join(run.name for run in self.runs)
 
 
 def recon_runs(
@@ -149,7 +165,7 @@ def tuning_trials(preset: str = "quick", seed: int = 0) -> list[Trial]:
                 run = replace(base, loss=loss, learning_rate=rate, weight=weight)
                 run = _warm(run) if isinstance(run, MotionRun) else run
                 label = f"learning rate {rate:g}" + (f", w = {weight:g}" if weighted else "")
-                trials.append(Trial(f"tuning {run.task} {loss}", label, run))
+                trials.append(_trial(f"tuning {run.task} {loss}", label, run))
     return trials
 
 
@@ -160,7 +176,7 @@ def ablation_trials(preset: str = "quick", seed: int = 0) -> list[Trial]:
     trials: list[Trial] = []
 
     def add(group: str, label: str, loss: str, **changes: Any) -> None:
-        trials.append(Trial(group, label, replace(_tuned(replace(base, loss=loss)), **changes)))
+        trials.append(_trial(group, label, replace(_tuned(replace(base, loss=loss)), **changes)))
 
     for loss in ("perp_l1", "perp_l2"):
         for weight in weights:
@@ -192,7 +208,7 @@ def all_runs(preset: str = "quick", seed: int = 0) -> list[Run]:
 def trial_runs(preset: str = "quick", seed: int = 0) -> list[Run]:
     """The runs of notebook 08, each once."""
     trials = [*tuning_trials(preset, seed), *ablation_trials(preset, seed)]
-    return list(dict.fromkeys(trial.run for trial in trials))
+    return list(dict.fromkeys(run for trial in trials for run in trial.runs))
 
 
 def _both_recon(preset: str, seed: int) -> list[Run]:
@@ -213,8 +229,13 @@ def _warmup_trials(preset: str, seed: int) -> list[Trial]:
             run = _tuned(replace(base, loss="perp_l2", flow=flow))
             network = "with normal flow" if flow else "plain network"
             label = f"{network}, {share:.0%}"
-            trials.append(Trial("warm-up", label, replace(run, warmup=int(share * run.steps))))
+            trials.append(_trial("warm-up", label, replace(run, warmup=int(share * run.steps))))
     return trials
+
+
+def _trial(group: str, label: str, run: Run) -> Trial:
+    seeds = range(run.seed, run.seed + TRIAL_SEEDS[run.preset])
+    return Trial(group, label, tuple(replace(run, seed=seed) for seed in seeds))
 
 
 def _preset(presets: dict[str, AnyRun], preset: str) -> AnyRun:

@@ -26,14 +26,14 @@ PerImage = Float[Tensor, "batch"]
 
 def ssim(pred: Images, target: Images, mask: Mask | None = None) -> PerImage:
     """Mean SSIM of the magnitudes over the whole image (7×7 uniform window, range max |Y|)."""
-    return ssim_map(pred.abs(), target.abs()).mean(PIXELS)
+    return ssim_map(_magnitude(pred), _magnitude(target)).mean(PIXELS)
 
 
 def psnr(pred: Images, target: Images, mask: Mask | None = None) -> PerImage:
     """Peak signal-to-noise ratio of the magnitudes in dB, peak max |Y|, over the whole image."""
-    peak = target.abs().amax(PIXELS)
-    mse = (pred.abs() - target.abs()).square().mean(PIXELS)
-    return 10 * torch.log10(peak.square() / mse)
+    size = _magnitude(target)
+    mse = (_magnitude(pred) - size).square_().mean(PIXELS)
+    return 10 * torch.log10(size.amax(PIXELS).square() / mse)
 
 
 def nrmse(pred: Images, target: Images, mask: Mask | None = None) -> PerImage:
@@ -60,6 +60,13 @@ def magnitude_bias(pred: Images, target: Images, mask: Mask | None = None) -> Pe
     inside = torch.ones_like(target.real) if mask is None else mask.to(target.real.dtype)
     size = target.abs()
     return ((pred.abs() - size) * inside).sum(PIXELS) / (size * inside).sum(PIXELS)
+
+
+def _magnitude(x: Images) -> Tensor:
+    # On a CPU twice as fast as abs(), which guards against overflow above 10¹⁹ (float32).
+    if not x.is_complex():
+        return x.abs()
+    return (x.real.square() + x.imag.square()).sqrt_()
 
 
 class Metric(NamedTuple):

@@ -207,3 +207,21 @@ def _refiner(channels_in: int, width: int) -> nn.Sequential:
 def parameter_count(model: nn.Module) -> int:
     """Number of trainable scalars."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def load_pretrained(name: str) -> nn.Module:
+    """A trained network that comes with the project, in evaluation mode, on the CPU.
+
+    Parameters
+    ----------
+    name : str
+        Task and loss: "recon/perp_l2" (a `UNet` for complex images (batch, row, column),
+        zero-filled and scaled to maximum 1), "unrolled/l1" (an `UnrolledNet`),
+        "registration/epe" (a `MotionNet`). `pretrained.names()` lists them, `pretrained.load_run`
+        says how each was trained.
+
+    Raises ValueError naming those there are, and `store.DamagedResultError` for a damaged file.
+    """
+    from perpcore import pretrained  # it builds networks, and so needs this module
+
+    return pretrained.load(name)

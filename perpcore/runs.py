@@ -17,6 +17,8 @@ FORMAT_VERSION = 2
 TASKS = ("recon", "registration")
 LATER = ("test_subjects", "coils", "cascades")
 """Fields that came after format 2 began."""
+NO_IDENTITY = ("preset", "source")
+"""Fields that do not change a result."""
 
 
 def _short_hash(parts: list[Any]) -> str:
@@ -41,7 +43,8 @@ class Run:
     it is an unrolled network of so many.
 
     For measured images `data` is their fingerprint and `test_subjects` those kept for testing (see
-    `readers.measured`); `source` says where the files lie and is no part of the identity.
+    `readers.measured`). `source` says where the files lie and `preset` which comparison asked for
+    the run; neither is part of its identity, so that presets share runs.
     """
 
     task: str = "recon"
@@ -61,7 +64,7 @@ class Run:
     n_validation: int = 16
     n_test: int = 64
     seed: int = 0
-    preset: str = "quick"
+    preset: str = field(default="quick", compare=False)
     loss_options: tuple[tuple[str, float | bool | str], ...] = ()
     loss_scale: float = 1.0
     target_noise: float = 0.0
@@ -127,10 +130,10 @@ class Run:
         """What tells results apart; LATER fields at their default leave older keys alone."""
         defaults = {f.name: f.default for f in fields(self) if f.name in LATER}
         return {k: v for k, v in asdict(self).items()
-                if k != "source" and (k not in LATER or v != defaults[k])}  # fmt: skip
+                if k not in NO_IDENTITY and (k not in LATER or v != defaults[k])}  # fmt: skip
 
     def to_json(self) -> str:
-        """All fields but `source` as JSON; `Run.from_json` is the inverse."""
+        """All fields but NO_IDENTITY as JSON; `Run.from_json` is the inverse."""
         return json.dumps(self._identity(), sort_keys=True)
 
     @staticmethod
@@ -139,7 +142,7 @@ class Run:
         values: dict[str, Any] = json.loads(text)
         cls = MotionRun if values.get("task") == "registration" else Run
         values = {f.name: f.default for f in fields(cls) if f.name in LATER} | values
-        known = {f.name for f in fields(cls)} - {"source"}
+        known = {f.name for f in fields(cls)}.difference(NO_IDENTITY)
         if set(values) != known:
             raise ValueError(f"run: unexpected or missing fields {sorted(set(values) ^ known)}")
         for name in ("accelerations", "test_subjects"):
