@@ -1,4 +1,4 @@
-# Each target sets up .venv by itself. DEVICE=cpu forces the CPU, PRESET=smoke|quick|paper.
+# Each target sets up .venv by itself. DEVICE=cpu forces the CPU, PRESET=smoke|quick|cpu|paper.
 PYTHON ?= python3
 PRESET ?= quick
 DEVICE ?= auto

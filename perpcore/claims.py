@@ -13,22 +13,28 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from perpcore.statistics import Interval, bootstrap_mean
+from perpcore.statistics import Interval, mean_interval
 
+FINDINGS = ("holds", "fails", "open")
 VERDICTS = ("reproduced", "partly", "not reproduced", "not tested at this preset")
 
 
 class Check(NamedTuple):
-    """A statistic and what it must be: its whole interval above (or below) the threshold."""
+    """A statistic and what it must be: its whole interval above (or below) the threshold.
+
+    `compute` gives its (seed, image) values from the numbers of a figure.
+    """
 
     statistic: str
     side: str
     threshold: float
-    compute: Callable[[dict[str, Any]], Interval]
+    compute: Callable[[dict[str, Any]], np.ndarray]
 
-    def holds(self, value: Interval) -> bool:
-        """Whether the interval lies on the wanted side."""
-        return value.low > self.threshold if self.side == ">" else value.high < self.threshold
+    def finding(self, value: Interval) -> str:
+        """Whether the interval lies on the wanted side, on the other one, or on both."""
+        above, below = value.low > self.threshold, value.high < self.threshold
+        wanted, other = (above, below) if self.side == ">" else (below, above)
+        return FINDINGS[0] if wanted else FINDINGS[1] if other else FINDINGS[2]
 
 
 class Rule(NamedTuple):
@@ -40,30 +46,26 @@ class Rule(NamedTuple):
     checks: Sequence[Check]
 
 
-def _exact(value: float) -> Interval:
-    return Interval(value, value, value)
-
-
 def _symmetry(loss: str, side: str, threshold: float) -> Check:
     return Check(
         f"symmetry index of {loss} (1: symmetric)", side, threshold,
-        lambda n: _exact(n[loss]["symmetry index"]),
+        lambda n: np.array([[n[loss]["symmetry index"]]]),
     )  # fmt: skip
 
 
-def _toy(numbers: dict[str, Any]) -> Interval:
+def _toy(numbers: dict[str, Any]) -> np.ndarray:
     """Magnitude that the trained toy regressor gives at a phase uncertainty of 1 rad."""
     at = numbers["spread"].index(1.0)
-    return _exact(numbers["trained"]["l2"]["phase"][at])
+    return np.array([[numbers["trained"]["l2"]["phase"][at]]])
 
 
 def _recon(a: str, b: str | None, metric: str, side: str, threshold: float) -> list[Check]:
     """One check per acceleration: mean of a, or mean paired difference a − b."""
     what = f"{metric}: {a}" + (f" − {b}" if b else "")
 
-    def compute(numbers: dict[str, Any], rate: str) -> Interval:
+    def compute(numbers: dict[str, Any], rate: str) -> np.ndarray:
         values = np.asarray(numbers[rate][a][metric])
-        return bootstrap_mean(values - np.asarray(numbers[rate][b][metric]) if b else values)
+        return values - np.asarray(numbers[rate][b][metric]) if b else values
 
     return [
         Check(f"{what}, R = {rate}", side, threshold, lambda n, r=rate: compute(n, r))  # type: ignore[misc]
@@ -72,9 +74,10 @@ def _recon(a: str, b: str | None, metric: str, side: str, threshold: float) -> l
 
 
 def _motion(metric: str, side: str) -> Check:
-    def compute(numbers: dict[str, Any]) -> Interval:
+    def compute(numbers: dict[str, Any]) -> np.ndarray:
         ours, theirs = (np.asarray(numbers[loss][metric]) for loss in ("perp_l2", "epe"))
-        return bootstrap_mean(ours - theirs)
+        difference: np.ndarray = ours - theirs
+        return difference
 
     return Check(f"{metric}: perp_l2 − epe", side, 0.0, compute)
 
@@ -82,7 +85,7 @@ def _motion(metric: str, side: str) -> Check:
 def _length(loss: str, side: str, threshold: float) -> Check:
     return Check(
         f"length learnt by {loss} in 3D under uncertain direction (true: 1)", side, threshold,
-        lambda n: _exact(n["3D"][loss][-1]),
+        lambda n: np.array([[n["3D"][loss][-1]]]),
     )  # fmt: skip
 
 
@@ -120,7 +123,8 @@ def judge(folder: Path) -> dict[str, Any]:
 
     Raises FileNotFoundError naming the figures that are not there.
 
-    Returns {"preset", "claims": [{"claim", "text", "source", "verdict", "checks": [...]}]}.
+    Returns {"preset", "claims": [{"claim", "text", "source", "verdict", "checks": [...]}]}; a check
+    has its mean, interval, mean per seed ("seeds") and finding.
     """
     missing = {r.source for r in RULES if not (folder / f"{r.source}.json").exists()}
     if missing:
@@ -136,12 +140,14 @@ def judge(folder: Path) -> dict[str, Any]:
         record = records[rule.source]
         checks = []
         for check in rule.checks:
-            value = check.compute(record["numbers"])
+            values = check.compute(record["numbers"])
+            value = mean_interval(values)
             checks.append(
                 {"statistic": check.statistic, "wanted": f"{check.side} {check.threshold:g}",
-                 **value._asdict(), "holds": check.holds(value)}
+                 **value._asdict(), "seeds": values.mean(1).tolist(),
+                 "finding": check.finding(value)}
             )  # fmt: skip
-        held = sum(check["holds"] for check in checks)
+        held = sum(check["finding"] == "holds" for check in checks)
         verdict = VERDICTS[0] if held == len(checks) else VERDICTS[1] if held else VERDICTS[2]
         if record["preset"] == "smoke":  # a few steps of tiny networks say nothing
             verdict = VERDICTS[3]
@@ -159,7 +165,9 @@ def markdown(judged: dict[str, Any], prefix: str = "") -> str:
     for claim in judged["claims"]:
         checks, first = claim["checks"], claim["checks"][0]
         interval = f" [{first['low']:.3f}, {first['high']:.3f}]" * (first["low"] < first["high"])
-        held = f" ({sum(c['holds'] for c in checks)} of {len(checks)} checks)" * (len(checks) > 1)
+        held = f" ({sum(c['finding'] == 'holds' for c in checks)} of {len(checks)} checks)" * (
+            len(checks) > 1
+        )
         kind = "md" if claim["source"].startswith("tab") else "png"
         lines.append(
             f"| {claim['claim']} | {claim['text']} | **{claim['verdict']}**{held} "

@@ -17,7 +17,7 @@ import torch
 import tyro
 
 import perpcore
-from perpcore import experiments, grid, pool
+from perpcore import experiments, grid, pool, shipping
 from perpcore.claims import markdown
 from perpcore.execute import NotebookError, execute_all
 from perpcore.files import write_atomically
@@ -26,10 +26,7 @@ from perpcore.runs import Run
 from perpcore.store import (
     DamagedResultError,
     Store,
-    encode_result,
     project_root,
-    shipped_path,
-    stamp_shipped,
 )
 from perpcore.training import NonFiniteLossError, pick_device
 
@@ -38,7 +35,10 @@ CLAIMS_MARKERS = ("<!-- claims: perpcore claims --update-readme -->", "<!-- end 
 MAX_KERNELS = 4
 """Notebooks at a time: each kernel takes half a GB of memory or more."""
 
-Preset = Literal["smoke", "quick", "paper"]
+Preset = Literal["smoke", "quick", "cpu", "paper"]
+
+SHIPPED_FIRST = ("cpu", "paper")
+"""Presets that take hours, and are drawn from the results that come with the project."""
 
 
 def figures(
@@ -56,12 +56,14 @@ def figures(
 ) -> None:
     """Train what the run store lacks, then run the notebooks: all figures and tables.
 
+    Presets cpu and paper take the results that come with the project, where there are any.
+
     Args:
         preset: Size of the experiments.
         device: "auto", "cpu", "cuda" or "mps".
         seed: First seed.
-        retrain: Train anew also what the run store has.
-        from_shipped: Also use the results that come with the project instead of training.
+        retrain: Train anew, whatever the run store and the project have.
+        from_shipped: Use the results that come with the project at smoke and quick too.
         only: Run only the notebooks whose name starts with this, e.g. 02.
         workers: Training runs and notebooks at a time; 0: one per CPU core (at most 8 runs and 4
             notebooks), one run on a GPU.
@@ -90,6 +92,7 @@ def figures(
             f"only: no notebook in {project_root() / 'notebooks'} starts with {only!r}"
         )
     began = time.perf_counter()
+    from_shipped = not retrain and (from_shipped or preset in SHIPPED_FIRST)
     if data:
         wanted: list[Run] = []
         if any(path.name < "06" for path in notebooks):
@@ -101,7 +104,9 @@ def figures(
             run for path in notebooks if path.name[:2] in grid.NOTEBOOK_RUNS
             for run in grid.NOTEBOOK_RUNS[path.name[:2]](preset, seed)
         ]  # fmt: skip
-    wanted = [run for run in dict.fromkeys(wanted) if not (from_shipped and pool.is_shipped(run))]
+    wanted = [
+        run for run in dict.fromkeys(wanted) if not (from_shipped and shipping.is_shipped(run))
+    ]
     if retrain:
         for run in wanted:
             Store().discard(run)
@@ -172,35 +177,16 @@ def runs(preset: Preset = "quick", seed: int = 0) -> None:
 
 
 def ship(preset: Preset = "quick", seed: int = 0) -> None:
-    """Copy a preset's results to data/results/: metrics, curves, weights in half precision (not
-    those of the unrolled networks); of the trials and ablations only means and intervals.
+    """Copy a preset's results to data/results/: metrics, curves, weights in half precision (of
+    reconstruction those of the first seed, none of unrolled networks); of the trials and ablations
+    only means and intervals. Of preset cpu or paper also the best networks, to data/pretrained/.
 
     Args:
         preset: Size of the experiments.
         seed: First seed.
     """
-    store, results = Store(), []
-    for run in [
-        *grid.recon_runs(preset, seed),
-        *grid.unrolled_runs(preset, seed),
-        *grid.motion_runs(preset, seed),
-    ]:
-        result = store.load(run)
-        if result is None:
-            raise ValueError(f"{store.root}: no result of {run.label} ({run.key}) to ship")
-        result.examples = {}  # the weights make them again
-        if run.cascades:
-            result.weights = {}  # no notebook reconstructs with them
-        results.append(result)
-    for old in shipped_path(results[0].run).parent.glob("*.h5"):
-        old.unlink()
-    for result in results:
-        content = encode_result(result, half_weights=True)
-        write_atomically(shipped_path(result.run), content)
-        print(f"{result.run.task:<12}  {result.run.label:<18} {len(content) / 1e3:.0f} kB")
-    size = pool.ship_summaries(grid.trial_runs(preset, seed))
-    stamp_shipped(preset)
-    print(f"summaries of trials and ablations: {size / 1e3:.0f} kB")
+    for path in shipping.ship(preset, seed, networks=preset in SHIPPED_FIRST):
+        print(f"{path.relative_to(project_root())}  {path.stat().st_size / 1e3:.0f} kB")
 
 
 def claims(update_readme: bool = False) -> None:
@@ -267,7 +253,7 @@ def info() -> None:
     for preset in grid.PRESETS:
         wanted = grid.all_runs(preset)
         have = sum(store.result_path(run).exists() for run in wanted)
-        shipped = sum(pool.is_shipped(run) for run in wanted)
+        shipped = sum(shipping.is_shipped(run) for run in wanted)
         print(f"  {preset}: {have} of {len(wanted)} runs in the store, {shipped} shipped")
 
 

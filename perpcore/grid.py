@@ -53,14 +53,17 @@ MOTION_LOSSES = ("epe", "l2", "perp_l1", "perp_l2")
 TUNED: dict[str, dict[str, tuple[float, float]]] = {
     "recon": {
         "l1": (4e-3, 1.0), "l2": (2e-3, 1.0), "ssim": (4e-3, 1.0),
-        "perp_l1": (2e-3, 1.0), "perp_l2": (2e-3, 10.0), "perp_ssim": (2e-3, 1.0),
+        "perp_l1": (4e-3, 10.0), "perp_l2": (2e-3, 10.0), "perp_ssim": (2e-3, 1.0),
     },
-    "registration": {loss: (4e-3, 1.0) for loss in MOTION_LOSSES},
+    "registration": {
+        "epe": (2e-3, 1.0), "l2": (2e-3, 1.0), "perp_l1": (4e-3, 1.0), "perp_l2": (2e-3, 1.0),
+    },
 }  # fmt: skip
-"""Learning rate and w per task and loss: the best of the tuning trials at `quick` (notebook 08).
+"""Learning rate and w per task and loss: the best of the tuning trials at `cpu` (notebook 08).
 
-Four trials for every loss, on validation images, by `SELECTION`. The trials of another preset are
-listed in notebook 08 when it runs at that preset; `quick`'s choice is used until it is copied here.
+Four trials for every loss, of three seeds each, on validation images, by `SELECTION`. The trials of
+another preset are listed in notebook 08 when it runs at that preset; `cpu`'s choice is used until
+it is copied here.
 """
 
 SELECTION = {"recon": ("ssim", max), "registration": ("epe", min)}

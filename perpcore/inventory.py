@@ -154,6 +154,14 @@ FIGURES: dict[str, Entry] = {
         "95 % confidence interval of each metric, with paired tests against ℓ2",
         "09_your_own_data",
     ),
+    "fig15_checks": Entry(
+        "The checks on trained networks: every seed, mean and 95 % confidence interval, and "
+        "the threshold",
+        "10_claims",
+        "One panel per metric: SSIM, PSNR, phase error, magnitude bias, and the metrics of "
+        "registration. Each row is a check, with a dot for every seed, a bar for the interval, and "
+        "the threshold as a line; the colour says whether the check holds, fails or is open.",
+    ),
     "tab05_claims": Entry(
         "The article's claims C1 to C9, the statistic that judges each, and the verdict",
         "10_claims",

@@ -11,20 +11,15 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from perpcore import experiments
 from perpcore.datasets import keep_batches
-from perpcore.files import write_atomically
+from perpcore.grid import Trial
 from perpcore.runs import FORMAT_VERSION, Run
-from perpcore.statistics import Interval, bootstrap_mean
-from perpcore.store import (
-    Result,
-    Store,
-    shipped_folder,
-    shipped_is_current,
-    shipped_path,
-)
+from perpcore.statistics import Interval, mean_interval
+from perpcore.store import Result, Store, shipped_folder, shipped_is_current
 from perpcore.training import pick_device
 
 Summary = dict[str, Interval]
@@ -77,58 +72,45 @@ def _train_one(run: Run, device: str, threads: int, kept: int) -> None:
     experiments.train(run, device=device, progress=sys.stdout.isatty())
 
 
-def summarize(result: Result) -> Summary:
-    """Mean and 95 % interval of each metric over images, accelerations averaged."""
-    table = result.metrics.groupby("image").mean().drop(columns="acceleration")
-    return {str(name): bootstrap_mean(values.to_numpy()) for name, values in table.items()}
+def summarize(results: Sequence[Result]) -> Summary:
+    """Mean and 95 % interval of each metric over seeds and images, accelerations averaged.
+
+    `results` are those of one run at several seeds.
+    """
+    tables = [r.metrics.groupby("image").mean().drop(columns="acceleration") for r in results]
+    return {str(name): mean_interval(np.stack([t[name] for t in tables])) for name in tables[0]}
 
 
 def obtain_summaries(
-    runs: Sequence[Run], *, device: str = "auto", retrain: bool = False
+    trials: Sequence[Trial], *, device: str = "auto", retrain: bool = False
 ) -> dict[str, Summary]:
-    """Summaries by key of the run; from the run store, shipped, or trained now, as in `obtain`."""
+    """Summaries by `Trial.name`; from the run store, shipped, or trained now, as in `obtain`."""
     store = Store()
     if retrain:
-        for run in runs:
+        for run in {run for trial in trials for run in trial.runs}:
             store.discard(run)
     use_shipped = not retrain and os.environ.get("PERPCORE_FROM_SHIPPED", "1") != "0"
-    shipped = shipped_summaries(runs[0].preset) if use_shipped else {}
-    found = {run.key: shipped[run.name] for run in runs if run.name in shipped}
-    rest = [run for run in dict.fromkeys(runs) if run.key not in found]
-    train_all(rest, device)
-    for run in rest:
-        result = store.load(run)
-        assert result is not None
-        found[run.key] = summarize(result)
+    shipped = shipped_summaries(trials[0].run.preset) if use_shipped else {}
+    found = {trial.name: shipped[trial.name] for trial in trials if trial.name in shipped}
+    rest = {trial.name: trial for trial in trials if trial.name not in found}
+    train_all([run for trial in rest.values() for run in trial.runs], device)
+    found |= {name: summarize(stored(trial)) for name, trial in rest.items()}
     print(f"{len(found) - len(rest)} shipped, {len(rest)} from the run store")
     return found
 
 
-def is_shipped(run: Run) -> bool:
-    """Whether the project comes with the run's result or its summary, of today's code."""
-    return shipped_is_current(run.preset) and (
-        shipped_path(run).exists() or run.name in shipped_summaries(run.preset)
-    )
-
-
-def ship_summaries(runs: Sequence[Run]) -> int:
-    """Write trials.json of the shipped results; returns its size in bytes."""
-    summaries = {}
-    for run in runs:
-        result = Store().load(run)
+def stored(trial: Trial) -> list[Result]:
+    """Results of a trial, one per seed; raises ValueError where the run store lacks one."""
+    results = [(run, Store().load(run)) for run in trial.runs]
+    for run, result in results:
         if result is None:
-            raise ValueError(f"{Store().root}: no result of {run.label} ({run.key}) to ship")
-        summary = summarize(result)
-        summaries[run.name] = {k: [float(f"{x:.6g}") for x in v] for k, v in summary.items()}
-    record = {"format": FORMAT_VERSION, "trials": summaries}
-    content = (json.dumps(record, indent=0, sort_keys=True) + "\n").encode()
-    write_atomically(_summaries_path(runs[0].preset), content)
-    return len(content)
+            raise ValueError(f"{Store().root}: no result of {run.label} ({run.key})")
+    return [result for _, result in results if result is not None]
 
 
 def shipped_summaries(preset: str) -> dict[str, Summary]:
-    """Summaries by `Run.name` that come with the project; none where other code made them."""
-    path = _summaries_path(preset)
+    """Summaries by `Trial.name` that come with the project; none where other code made them."""
+    path = summaries_path(preset)
     if not path.exists() or not shipped_is_current(preset):
         return {}
     record = json.loads(path.read_text())
@@ -140,5 +122,6 @@ def shipped_summaries(preset: str) -> dict[str, Summary]:
     }
 
 
-def _summaries_path(preset: str) -> Path:
+def summaries_path(preset: str) -> Path:
+    """File of the summaries that come with the project."""
     return shipped_folder(preset) / "trials.json"

@@ -14,8 +14,8 @@ NO_INFLUENCE = frozenset(
     f"{name}.py"
     for name in (
         "__init__", "claims", "cli", "execute", "exercises", "files", "grid", "interactive",
-        "inventory", "landscape", "plotting", "pool", "pretrained", "runs", "sources",
-        "statistics", "store",
+        "inventory", "landscape", "plotting", "pool", "pretrained", "runs",
+        "shipping", "sources", "statistics", "store",
     )
 )  # fmt: skip
 """Modules that only name, keep, start or show what a run gives. A new module counts."""

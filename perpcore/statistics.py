@@ -16,42 +16,65 @@ class Interval(NamedTuple):
     high: float
 
 
-def bootstrap_mean(values: np.ndarray, *, resamples: int = 2000, seed: int = 0) -> Interval:
-    """Mean of (seed, image) values; percentile bootstrap that resamples both seeds and images.
+def mean_interval(values: np.ndarray, *, resamples: int = 2000, seed: int = 0) -> Interval:
+    """Mean of (seed, image) values, or of (image,) values of one seed.
 
-    All seeds are tested on the same images, so the two are resampled independently. With one
-    seed the interval says nothing about the spread between trainings.
+    With one seed the interval is a percentile bootstrap over images, and says nothing about the
+    spread between trainings. With several it is Student's t: a bootstrap of five seeds is too
+    narrow. All seeds are tested on the same images, so the variance of the mean over seeds and
+    that of the mean over images add up, with Satterthwaite's degrees of freedom.
     """
     values = np.atleast_2d(np.asarray(values, dtype=float))
     if values.ndim != 2 or values.size == 0 or not np.isfinite(values).all():
         raise ValueError(f"values: expected finite numbers (seed, image), got shape {values.shape}")
-    rng = np.random.default_rng(seed)
-    n_seeds, n_images = values.shape
-    seed_weights = rng.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), resamples)
-    image_weights = rng.multinomial(n_images, np.full(n_images, 1 / n_images), resamples)
-    means = np.einsum("rs,si,ri->r", seed_weights, values, image_weights) / values.size
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Interval(float(values.mean()), float(low), float(high))
+    mean = float(values.mean())
+    if len(values) > 1:
+        from scipy import stats  # a second to import, and most notebooks need none of it
+
+        error, freedom = _error_of_mean(values)
+        half = error * float(stats.t.ppf(0.975, freedom))
+        return Interval(mean, mean - half, mean + half)
+    n = values.size
+    weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), resamples)
+    low, high = np.quantile(weights @ values[0] / n, [0.025, 0.975])
+    return Interval(mean, float(low), float(high))
+
+
+def _error_of_mean(values: np.ndarray) -> tuple[float, float]:
+    """Standard error and degrees of freedom of the mean of (seed, image) values.
+
+    What seeds and images do together is counted in both parts, which makes it rather too large.
+    """
+    means = [m for m in (values.mean(1), values.mean(0)) if m.size > 1]
+    parts = [(float(m.var(ddof=1)) / m.size, m.size - 1) for m in means]
+    variance = sum(v for v, _ in parts)
+    if variance == 0:
+        return 0.0, 1.0
+    return variance**0.5, variance**2 / sum(v**2 / n for v, n in parts)
 
 
 def paired_test(values: np.ndarray, reference: np.ndarray) -> float:
-    """p of the two-sided Wilcoxon signed-rank test over images, each averaged over its seeds.
+    """p of the hypothesis that two losses are equal; (seed, image) or (image,) arrays.
 
-    (seed, image) or (image,) arrays; images where both agree exactly carry no sign. 1 where all
-    agree.
+    Of as many seeds each, and more than one: Student's t of the mean paired difference, with the
+    standard error of `mean_interval`. Otherwise the two-sided Wilcoxon signed-rank test over
+    images, each averaged over its seeds. 1 where all agree.
     """
-    a, b = (np.atleast_2d(np.asarray(v, dtype=float)).mean(0) for v in (values, reference))
-    if a.shape != b.shape:
-        raise ValueError(f"reference: expected {a.size} images like values, got {b.size}")
-    if np.array_equal(a, b):
+    a, b = (np.atleast_2d(np.asarray(v, dtype=float)) for v in (values, reference))
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(f"reference: expected {a.shape[1]} images like values, got {b.shape[1]}")
+    if np.array_equal(a.mean(0), b.mean(0)):
         return 1.0
-    from scipy import stats  # a second to import, and most notebooks need none of it
+    from scipy import stats
 
-    return float(stats.wilcoxon(a, b).pvalue)
+    if len(a) == len(b) > 1:
+        error, freedom = _error_of_mean(a - b)
+        return float(2 * stats.t.sf(abs((a - b).mean()) / error, freedom)) if error else 0.0
+    return float(stats.wilcoxon(a.mean(0), b.mean(0)).pvalue)
 
 
 def effect_size(values: np.ndarray, reference: np.ndarray) -> float:
-    """Matched-pairs rank-biserial correlation (Kerby 2014), the effect size of `paired_test`.
+    """Matched-pairs rank-biserial correlation (Kerby 2014) of images averaged over their seeds.
 
     −1 … 1: share of the rank sum in which `values` is larger, minus that in which it is smaller;
     0 where all agree.
@@ -90,7 +113,7 @@ def compare(
     """
     at, rows, tested = columns.index("loss"), [], []
     for key, values in samples.items():
-        row = {**dict(zip(columns, key, strict=True)), **bootstrap_mean(values)._asdict()}
+        row = {**dict(zip(columns, key, strict=True)), **mean_interval(values)._asdict()}
         if key[at] != reference and key[at] not in untested:
             other = samples[(*key[:at], reference, *key[at + 1 :])]
             row["effect"], row["p_holm"] = effect_size(values, other), paired_test(values, other)

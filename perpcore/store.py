@@ -205,7 +205,9 @@ def read_result(path: Path, run: Run | None = None) -> Result:
             f"{path}: holds another run ({stored.loss}, key {stored.key}), not {run.key}; "
             "delete it to train the run again"
         )
-    return Result(stored, examples=examples, weights=weights, provenance=provenance, **tables)
+    return Result(
+        run or stored, examples=examples, weights=weights, provenance=provenance, **tables
+    )
 
 
 def provenance(device: torch.device, seconds: float, memory_gb: float) -> dict[str, Any]:

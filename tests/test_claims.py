@@ -24,19 +24,21 @@ def test_every_claim_has_a_rule_with_a_source() -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "side", "holds"),
+    ("low", "high", "side", "finding"),
     [
-        (0.1, 0.3, ">", True),
-        (-0.1, 0.3, ">", False),
-        (-0.3, -0.1, "<", True),
-        (-0.3, 0.1, "<", False),
+        (0.1, 0.3, ">", "holds"),
+        (-0.1, 0.3, ">", "open"),
+        (-0.3, -0.1, ">", "fails"),
+        (-0.3, -0.1, "<", "holds"),
+        (-0.3, 0.1, "<", "open"),
+        (0.1, 0.3, "<", "fails"),
     ],
 )
 def test_a_check_holds_if_the_whole_interval_is_on_its_side(
-    low, high, side: str, holds: bool
+    low, high, side: str, finding: str
 ) -> None:
-    check = claims.Check("s", side, 0.0, lambda numbers: Interval(0, low, high))
-    assert check.holds(check.compute({})) is holds
+    check = claims.Check("s", side, 0.0, lambda numbers: np.zeros((1, 1)))
+    assert check.finding(Interval(0, low, high)) == finding
 
 
 def altered(tmp_path: Path, change) -> dict[str, dict]:
@@ -58,7 +60,10 @@ def test_verdicts_follow_the_numbers(tmp_path: Path, shift: float, verdict: str)
             numbers["perp_l2"] = {m: (np.asarray(v) + (-shift if m == "phase_error" else shift)).tolist()
                                   for m, v in numbers["l2"].items()}  # fmt: skip
 
-    assert altered(tmp_path, change)["C4"]["verdict"] == verdict
+    claim = altered(tmp_path, change)["C4"]
+    assert claim["verdict"] == verdict
+    assert {c["finding"] for c in claim["checks"]} == {"holds" if shift > 0 else "fails"}
+    assert all(np.mean(c["seeds"]) == pytest.approx(c["mean"]) for c in claim["checks"])
 
 
 def test_mixed_evidence_is_partly_and_smoke_is_not_tested(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from perpcore import cli, experiments, grid, pool, store
+from perpcore import cli, experiments, grid, pool, pretrained, shipping, store
 from perpcore.grid import PRESETS
 from perpcore.readers import fetch
 from perpcore.runs import Run
@@ -34,7 +34,7 @@ def one_short_run(monkeypatch: pytest.MonkeyPatch, isolated_store: Path) -> Run:
     run = replace(PRESETS["smoke"], steps=2, validate_every=1)
     unrolled = replace(run, coils=2, cascades=1, depth=1)
     for name, runs in (("all_runs", [run]), ("recon_runs", [run]), ("motion_runs", []), ("unrolled_runs", [unrolled]),
-                       ("trial_runs", [replace(run, seed=7)])):  # fmt: skip
+                       ("tuning_trials", [grid.Trial("", "", (replace(run, seed=7),))]), ("ablation_trials", [])):  # fmt: skip
         monkeypatch.setattr(grid, name, lambda preset="quick", seed=0, runs=runs: runs)
     return run
 
@@ -58,7 +58,8 @@ def test_train_lists_and_trains(one_short_run, capsys: pytest.CaptureFixture[str
 
 
 def test_ship_copies_results(one_short_run, tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr(store, "project_root", lambda: tmp_path)
+    for module in (store, cli, pretrained):
+        monkeypatch.setattr(module, "project_root", lambda: tmp_path)
     with pytest.raises(ValueError, match="no result of l2"):
         cli.ship("smoke")
     (unrolled,) = grid.unrolled_runs("smoke")
@@ -68,7 +69,8 @@ def test_ship_copies_results(one_short_run, tmp_path: Path, monkeypatch, capsys)
         shipped = read_result(store.shipped_path(run), run)
         assert bool(shipped.weights) == (run.cascades == 0)
     (trial,) = grid.trial_runs("smoke")
-    assert pool.is_shipped(trial) and set(pool.shipped_summaries("smoke")) == {trial.name}
+    assert shipping.is_shipped(trial) and set(pool.shipped_summaries("smoke")) == {trial.name}
+    assert not pretrained.names()
 
 
 def test_claims_are_printed_and_written_to_the_readme(
@@ -80,7 +82,7 @@ def test_claims_are_printed_and_written_to_the_readme(
     judged = {"preset": "quick", "claims": [
         {"claim": "C1", "text": "so it is", "source": "tab01_properties", "verdict": "partly",
          "checks": [{"statistic": "s", "wanted": "< 1", "mean": 0.5, "low": 0.4, "high": 0.6,
-                     "holds": True}]}]}  # fmt: skip
+                     "seeds": [0.5], "finding": "holds"}]}]}  # fmt: skip
     (tmp_path / "tab05_claims.json").write_text(json.dumps({"numbers": judged}))
     monkeypatch.setattr(cli, "project_root", lambda: tmp_path)
     start, end = cli.CLAIMS_MARKERS

@@ -78,7 +78,7 @@ def test_registration_runs_get_the_same_steps_and_a_warm_up_only_where_named() -
     ]  # fmt: skip
     assert len({r.steps for r in runs}) == 1
     assert [r.warmup for r in runs] == [0, 0, 240, 240, 0, 0, 0, 0]
-    with pytest.raises(ValueError, match="preset: expected one of smoke, quick, paper"):
+    with pytest.raises(ValueError, match="preset: expected one of smoke, quick, cpu, paper"):
         motion_runs("huge")
 
 

@@ -21,7 +21,9 @@ def test_every_loss_gets_the_same_number_of_trials(preset: str) -> None:
     assert set(counts.values()) == {4}
     assert {loss for task, loss in counts if task == "recon"} == set(grid.RECON_LOSSES)
     assert {loss for task, loss in counts if task == "registration"} == set(grid.MOTION_LOSSES)
-    assert len({t.run for t in trials}) == len(trials)
+    runs = {run for trial in trials for run in trial.runs}
+    assert len(runs) == len(trials) * grid.TRIAL_SEEDS[preset]
+    assert len({trial.name for trial in trials}) == len(trials)
 
 
 @pytest.mark.parametrize("preset", grid.PRESETS)
@@ -32,11 +34,11 @@ def test_trials_never_see_test_images(preset: str) -> None:
 
 
 def test_the_tuned_values_are_the_best_of_the_shipped_trials() -> None:
-    summaries = pool.shipped_summaries("quick")
+    summaries = pool.shipped_summaries("cpu")
     best: dict[tuple[str, str], tuple[float, grid.Trial]] = {}
-    for trial in grid.tuning_trials("quick"):
+    for trial in grid.tuning_trials("cpu"):
         metric, better = grid.SELECTION[trial.run.task]
-        value = summaries[trial.run.name][metric].mean
+        value = summaries[trial.name][metric].mean
         found = best.setdefault((trial.run.task, trial.run.loss), (value, trial))
         if better(value, found[0]) != found[0]:
             best[trial.run.task, trial.run.loss] = (value, trial)
@@ -70,5 +72,5 @@ def test_each_run_is_listed_once_and_the_notebooks_name_theirs() -> None:
         source = "".join("".join(c["source"]) for c in json.loads(path.read_text())["cells"])
         uses = any(name in source for name in ("recon_runs", "motion_runs", "tuning_trials"))
         assert uses == (path.name[:2] in grid.NOTEBOOK_RUNS)
-    with pytest.raises(ValueError, match="preset: expected one of smoke, quick, paper"):
+    with pytest.raises(ValueError, match="preset: expected one of smoke, quick, cpu, paper"):
         grid.tuning_trials("huge")

@@ -17,7 +17,7 @@ def test_every_field_changes_the_key() -> None:
         "loss": "l1", "weight": 2.0, "size": 64, "sampling": "random",
         "accelerations": (4,), "noise": 0.1, "width": 8, "depth": 2, "steps": 10, "batch": 2,
         "learning_rate": 1.0, "validate_every": 7, "n_validation": 3, "n_test": 5, "seed": 9,
-        "preset": "smoke", "loss_options": (("eps", 0.1),), "loss_scale": 10.0, "target_noise": 0.1,
+        "loss_options": (("eps", 0.1),), "loss_scale": 10.0, "target_noise": 0.1,
         "rough_phase": 0.5, "inputs": "magnitude", "evaluate_on": "validation",
         "test_subjects": ("b",),
     }  # fmt: skip
@@ -25,6 +25,7 @@ def test_every_field_changes_the_key() -> None:
         "task",
         "data",
         "source",
+        "preset",
         "coils",
         "cascades",
     }
@@ -37,9 +38,15 @@ def test_every_field_changes_the_key() -> None:
     assert len(keys) == len(changed) + 4
 
 
+def test_presets_share_their_runs() -> None:
+    run = Run()
+    assert replace(run, preset="cpu") == run and replace(run, preset="cpu").key == run.key
+    assert set(all_runs("quick")) < set(all_runs("cpu"))
+
+
 def test_later_fields_leave_the_keys_of_older_runs_alone() -> None:
     identity = json.loads(Run().to_json())
-    assert not {"test_subjects", "coils", "cascades", "source"} & set(identity)
+    assert not {"test_subjects", "coils", "cascades", "source", "preset"} & set(identity)
     run = Run(coils=4, cascades=2)
     assert Run.from_json(run.to_json()) == run
 

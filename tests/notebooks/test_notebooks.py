@@ -78,8 +78,8 @@ def compare(a: object, b: object, tolerance: float) -> None:
 
 
 def preset_of(path: Path) -> str:
-    """Training notebooks run at smoke; the others read the shipped results of quick."""
-    return "smoke" if "train" in path.stem else "quick"
+    """Training notebooks run at smoke; the others read the shipped results of cpu."""
+    return "smoke" if "train" in path.stem else "cpu"
 
 
 @pytest.fixture(scope="session")
