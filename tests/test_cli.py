@@ -73,6 +73,24 @@ def test_ship_copies_results(one_short_run, tmp_path: Path, monkeypatch, capsys)
     assert not pretrained.names()
 
 
+def test_presets_that_take_hours_are_drawn_from_what_is_shipped(
+    isolated_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted: list[list[Run]] = []
+    monkeypatch.setattr(pool, "train_all", lambda runs, *others: wanted.append(list(runs)))
+    monkeypatch.setattr(cli, "execute_all", lambda *arguments: None)
+    monkeypatch.setattr(cli, "write_index", lambda: "index")
+    for variable in ("PERPCORE_FROM_SHIPPED", "PERPCORE_SKIP_BAD", "TQDM_DISABLE"):
+        monkeypatch.setenv(variable, "")  # put back when the test ends
+    cli.figures("cpu", "cpu")
+    assert wanted == [[]] and os.environ["PERPCORE_FROM_SHIPPED"] == "1"
+    cli.figures("cpu", "cpu", retrain=True)
+    assert set(wanted[1]) == set(grid.all_runs("cpu"))
+    assert os.environ["PERPCORE_FROM_SHIPPED"] == "0"
+    cli.figures("quick", "cpu")
+    assert set(wanted[2]) == set(grid.all_runs("quick"))
+
+
 def test_claims_are_printed_and_written_to_the_readme(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -116,3 +116,4 @@ def test_files_stay_small() -> None:
     assert total < 2500
     shipped = [p for p in Path(ROOT / "data" / "results" / "quick").glob("*")]
     assert sum(p.stat().st_size for p in shipped) <= 3_000_000
+    assert sum(p.stat().st_size for p in (ROOT / "data" / "results").rglob("*.*")) <= 25_000_000

@@ -1,0 +1,54 @@
+"""What the training runs that come with the project cost: seconds, images per second, memory.
+
+    python benchmarks/preset_cost.py [--preset cpu]
+
+Read from the provenance of the shipped results; trials and ablations ship without it.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from side_by_side import spread, table
+
+from perpcore.grid import motion_runs, recon_runs, unrolled_runs
+from perpcore.store import read_result, shipped_path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--preset", default="cpu")
+    preset = parser.parse_args().preset
+    rows, made, total = [], set(), 0.0
+    for name, runs in (
+        ("U-Net, one coil", recon_runs(preset)),
+        ("unrolled, several coils", unrolled_runs(preset)),
+        ("registration", motion_runs(preset)),
+    ):
+        results = [read_result(shipped_path(run), run) for run in runs]
+        seconds = [r.provenance["seconds"] for r in results]
+        rate = [run.steps * run.batch / s for run, s in zip(runs, seconds, strict=True)]
+        memory = max(r.provenance["peak_memory_gb"] for r in results)
+        rows.append(
+            [name, len(runs), f"{runs[0].size}², {runs[0].steps} steps of {runs[0].batch}",
+             f"{results[0].provenance['parameters']:,}", spread(seconds, 1, 0), spread(rate, 1, 1),
+             f"{memory:.2f}", f"{sum(seconds) / 60:.0f}"]
+        )  # fmt: skip
+        total += sum(seconds)
+        made |= {(r.provenance["machine"], r.provenance["device"], r.provenance["threads"],
+                  r.provenance["torch"], r.provenance["date"][:10]) for r in results}  # fmt: skip
+    for machine, device, threads, version, date in sorted(made):
+        print(f"{machine}, device {device}, {threads} thread(s) per run, torch {version}, {date}.")
+    print()
+    table(
+        ["network", "runs", "size", "parameters", "s per run, median (quartiles)",
+         "images or pairs per s", "peak GB", "min in all"], rows,
+    )  # fmt: skip
+    print(
+        "Seconds include validation and test; so the images per second are those of the whole run. "
+        f"Together {total / 3600:.1f} hours of one core."
+    )
+
+
+if __name__ == "__main__":
+    main()
