@@ -22,7 +22,7 @@ RESULTS = FOLDER / "RESULTS.md"
 ORDER = (
     "loss_cost", "unet_step", "training_step", "metrics_cost", "reader_throughput",
     "phantom_generation", "warping", "startup", "growth", "grid_scaling", "preset_cost", "notebooks", "whole_run",
-    "phantom_realism", "two_machines", "workflow_resume",
+    "phantom_realism", "workflow_resume",
 )  # fmt: skip
 HELPERS = {"run_all", "side_by_side"}
 TITLE = """# Benchmarks
