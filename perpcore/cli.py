@@ -110,6 +110,8 @@ def figures(
     if retrain:
         for run in wanted:
             Store().discard(run)
+    if wanted and preset == "paper" and pick_device(device).type == "cpu":
+        print("preset paper is made for a GPU: on a CPU it takes weeks; cpu is the largest for one")
     pool.train_all(wanted, device, workers)
     os.environ["PERPCORE_FROM_SHIPPED"] = "1" if from_shipped else "0"
     # A bar in a saved notebook is a heap of carriage returns.
