@@ -179,9 +179,9 @@ def runs(preset: Preset = "quick", seed: int = 0) -> None:
 
 
 def ship(preset: Preset = "quick", seed: int = 0) -> None:
-    """Copy a preset's results to data/results/: metrics, curves, weights in half precision (of
-    reconstruction those of the first seed, none of unrolled networks); of the trials and ablations
-    only means and intervals. Of preset cpu or paper also the best networks, to data/pretrained/.
+    """Copy a preset's results to data/results/: metrics, curves, weights in half precision (not
+    those of the unrolled networks); of the trials and ablations only means and intervals. Of preset
+    cpu or paper also the best networks, to data/pretrained/.
 
     Args:
         preset: Size of the experiments.

@@ -90,6 +90,11 @@ FIGURES: dict[str, Entry] = {
         "tests against ℓ2",
         "05_reconstruction_results",
     ),
+    "tab08_background": Entry(
+        "SSIM of the whole image, of the body and of the background, per loss: mean, smallest and "
+        "largest seed",
+        "05_reconstruction_results",
+    ),
     "tab07_multicoil": Entry(
         "Unrolled networks on multi-coil k-space: mean and 95 % confidence interval of each "
         "metric, per loss and acceleration",

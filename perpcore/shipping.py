@@ -43,7 +43,7 @@ def ship(preset: str, seed: int = 0, *, networks: bool = False) -> list[Path]:
     for result in results:
         run = result.run
         result.examples = {}  # the weights make them again
-        if run.cascades or (run.task == "recon" and run.seed != seed):
+        if run.cascades:
             result.weights = {}  # no notebook reconstructs with them
         write_atomically(shipped_path(run), encode_result(result, half_weights=True))
         written.append(shipped_path(run))

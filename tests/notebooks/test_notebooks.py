@@ -130,7 +130,7 @@ def test_redrawing_from_the_same_results_gives_the_same_bytes(tmp_path: Path) ->
         {p.name: p.read_bytes() for p in (folder / "figures").iterdir() if p.suffix in (".svg", ".json")}
         for folder in folders
     )  # fmt: skip
-    assert len(first) == 10 and first == second
+    assert len(first) == 11 and first == second
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
