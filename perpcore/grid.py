@@ -68,8 +68,8 @@ it is copied here.
 """
 
 SELECTION = {"recon": ("ssim", max), "registration": ("epe", min)}
-"""Validation metric that chooses, and whether more or less of it is better. PSNR chooses the same,
-except for SSIM training, where it prefers a learning rate at which nothing is learnt."""
+"""Validation metric that chooses, and whether more or less of it is better. PSNR would choose the
+same at `cpu`, except for ⊥+ℓ1."""
 
 _TRIAL_SIZE: dict[str, dict[str, Any]] = {
     "smoke": {"size": 32, "steps": 2, "validate_every": 2, "n_validation": 2, "n_test": 2},
