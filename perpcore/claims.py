@@ -165,9 +165,9 @@ def markdown(judged: dict[str, Any], prefix: str = "") -> str:
     for claim in judged["claims"]:
         checks, first = claim["checks"], claim["checks"][0]
         interval = f" [{first['low']:.3f}, {first['high']:.3f}]" * (first["low"] < first["high"])
-        held = f" ({sum(c['finding'] == 'holds' for c in checks)} of {len(checks)} checks)" * (
-            len(checks) > 1
-        )
+        counts = {f: sum(c["finding"] == f for c in checks) for f in FINDINGS}
+        said = ", ".join(f"{count} {finding}" for finding, count in counts.items() if count)
+        held = f" (of {len(checks)} checks: {said})" * (len(checks) > 1)
         kind = "md" if claim["source"].startswith("tab") else "png"
         lines.append(
             f"| {claim['claim']} | {claim['text']} | **{claim['verdict']}**{held} "
