@@ -166,8 +166,10 @@ def markdown(judged: dict[str, Any], prefix: str = "") -> str:
         checks, first = claim["checks"], claim["checks"][0]
         interval = f" [{first['low']:.3f}, {first['high']:.3f}]" * (first["low"] < first["high"])
         counts = {f: sum(c["finding"] == f for c in checks) for f in FINDINGS}
-        said = ", ".join(f"{count} {finding}" for finding, count in counts.items() if count)
-        held = f" (of {len(checks)} checks: {said})" * (len(checks) > 1)
+        said = f"{counts['holds']} of {len(checks)} checks hold"
+        said += f", {counts['fails']} fail" * bool(counts["fails"])
+        said += f", {counts['open']} open" * bool(counts["open"])
+        held = f" ({said})" * (len(checks) > 1)
         kind = "md" if claim["source"].startswith("tab") else "png"
         lines.append(
             f"| {claim['claim']} | {claim['text']} | **{claim['verdict']}**{held} "
