@@ -32,6 +32,8 @@ from perpcore.training import NonFiniteLossError, pick_device
 
 CLAIMS_MARKERS = ("<!-- claims: perpcore claims --update-readme -->", "<!-- end of claims -->")
 
+TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.S)
+
 MAX_KERNELS = 4
 """Notebooks at a time: each kernel takes half a GB of memory or more."""
 
@@ -195,9 +197,9 @@ def claims(update_readme: bool = False) -> None:
     """Print the claims of the article and their verdicts, from the figures folder.
 
     Args:
-        update_readme: Also write the table between its markers in README.md.
+        update_readme: Also write it, and the other tables that README.md shows, between their
+            markers there.
     """
-
     path = figures_folder() / "tab05_claims.json"
     if not path.exists():
         raise ValueError(f"{path}: not there; `perpcore figures` makes it")
@@ -211,7 +213,12 @@ def claims(update_readme: bool = False) -> None:
         after = rest.split(CLAIMS_MARKERS[1])[1]
         table = markdown(judged, "figures/")
         text = f"{before}{CLAIMS_MARKERS[0]}\n{table}\n{CLAIMS_MARKERS[1]}{after}"
+        text = TABLE.sub(lambda m: f"{m[1]}{_table(m[2])}{m[3]}", text)
         write_atomically(readme, text.encode())
+
+
+def _table(name: str) -> str:
+    return (figures_folder() / f"{name}.md").read_text().split("\n\n", 1)[1]
 
 
 def data(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from perpcore import claims
-from perpcore.cli import CLAIMS_MARKERS
+from perpcore.cli import CLAIMS_MARKERS, TABLE
 from perpcore.statistics import Interval
 
 ROOT = Path(__file__).parents[1]
@@ -96,3 +96,11 @@ def test_the_committed_table_and_the_readme_agree_with_the_figures() -> None:
     readme = (ROOT / "README.md").read_text()
     table = readme.split(CLAIMS_MARKERS[0])[1].split(CLAIMS_MARKERS[1])[0].strip()
     assert table == claims.markdown(committed, "figures/")
+
+
+def test_the_tables_of_the_readme_are_those_of_the_figures() -> None:
+    found = {m[2]: m[0] for m in TABLE.finditer((ROOT / "README.md").read_text())}
+    assert set(found) == {"tab02_reconstruction", "tab03_registration"}
+    for name, text in found.items():
+        table = (FIGURES / f"{name}.md").read_text().split("\n\n", 1)[1]
+        assert text == f"<!-- table: {name} -->\n{table}<!-- end of table -->"
