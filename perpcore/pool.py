@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -43,7 +44,7 @@ def train_all(runs: Sequence[Run], device: str = "auto", workers: int = 0) -> No
     began = time.perf_counter()
     # Spawned, not forked: neither CUDA nor torch's threads survive a fork.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context) as pool:
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent) as pool:
         jobs = {
             pool.submit(_train_one, run, device, threads, KEPT_BYTES // count): run
             for run in missing
@@ -64,6 +65,18 @@ def cpu_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _end_with_parent() -> None:
+    """A worker of a command that was killed would train on, unseen, and then wait for ever."""
+
+    def watch() -> None:
+        parent = multiprocessing.parent_process()
+        assert parent is not None
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _train_one(run: Run, device: str, threads: int, kept: int) -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from perpcore import pool, shipping, store
@@ -66,3 +72,32 @@ def test_summaries_come_from_store_or_shipped_file(
             assert shipped[name][metric] == pytest.approx(value, rel=1e-5)
     with pytest.raises(ValueError, match="no result of l2"):
         shipping.ship_summaries([Trial("", "", (RUNS[2],))])
+
+
+def test_workers_end_with_the_command_that_started_them(tmp_path: Path) -> None:
+    code = (
+        "from dataclasses import replace; from perpcore import grid, pool\n"
+        "if __name__ == '__main__':\n"
+        "    pool.train_all([replace(grid.PRESETS['smoke'], steps=10**6, seed=s) for s in (0, 1)], 'cpu', 2)\n"
+    )
+    (tmp_path / "long.py").write_text(code)
+    environment = {**os.environ, "PERPCORE_RUNS": str(tmp_path / "runs")}
+    command = subprocess.Popen(
+        [sys.executable, tmp_path / "long.py"], env=environment, stdout=subprocess.DEVNULL
+    )
+
+    def locked() -> bool:  # both are at work
+        return len(list((tmp_path / "runs").glob("*/lock"))) == 2
+
+    wait_for(locked)
+    workers = psutil.Process(command.pid).children(recursive=True)
+    command.kill()
+    command.wait()
+    wait_for(lambda: not any(w.is_running() and w.status() != "zombie" for w in workers))
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.1)
