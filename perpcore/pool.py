@@ -107,18 +107,20 @@ def obtain_summaries(
     found = {trial.name: shipped[trial.name] for trial in trials if trial.name in shipped}
     rest = {trial.name: trial for trial in trials if trial.name not in found}
     train_all([run for trial in rest.values() for run in trial.runs], device)
-    found |= {name: summarize(stored(trial)) for name, trial in rest.items()}
+    found |= {name: summarize(stored(trial.runs)) for name, trial in rest.items()}
     print(f"{len(found) - len(rest)} shipped, {len(rest)} from the run store")
     return found
 
 
-def stored(trial: Trial) -> list[Result]:
-    """Results of a trial, one per seed; raises ValueError where the run store lacks one."""
-    results = [(run, Store().load(run)) for run in trial.runs]
-    for run, result in results:
+def stored(runs: Sequence[Run]) -> list[Result]:
+    """Results of runs; raises ValueError where the run store lacks one."""
+    store, results = Store(), []
+    for run in runs:
+        result = store.load(run)
         if result is None:
-            raise ValueError(f"{Store().root}: no result of {run.label} ({run.key})")
-    return [result for _, result in results if result is not None]
+            raise ValueError(f"{store.root}: no result of {run.label} ({run.key})")
+        results.append(result)
+    return results
 
 
 def shipped_summaries(preset: str) -> dict[str, Summary]:

@@ -11,7 +11,7 @@ from perpcore.files import write_atomically
 from perpcore.grid import Trial
 from perpcore.pool import shipped_summaries, stored, summaries_path, summarize
 from perpcore.runs import FORMAT_VERSION, Run
-from perpcore.store import Store, encode_result, shipped_is_current, shipped_path, stamp_shipped
+from perpcore.store import encode_result, shipped_is_current, shipped_path, stamp_shipped
 
 
 def is_shipped(run: Run) -> bool:
@@ -28,13 +28,8 @@ def ship(preset: str, seed: int = 0, *, networks: bool = False) -> list[Path]:
     With `networks` also the best of every task and loss to data/pretrained/. Raises ValueError
     where a result is not there; then nothing is written.
     """
-    store, results = Store(), []
-    runs = [f(preset, seed) for f in (grid.recon_runs, grid.unrolled_runs, grid.motion_runs)]
-    for run in [run for some in runs for run in some]:
-        result = store.load(run)
-        if result is None:
-            raise ValueError(f"{store.root}: no result of {run.label} ({run.key}) to ship")
-        results.append(result)
+    comparisons = (grid.recon_runs, grid.unrolled_runs, grid.motion_runs)
+    results = stored([run for runs in comparisons for run in runs(preset, seed)])
     trials = [*grid.tuning_trials(preset, seed), *grid.ablation_trials(preset, seed)]
     written = [ship_summaries(trials)]
     written += pretrained.ship(results) if networks else []
@@ -55,7 +50,7 @@ def ship_summaries(trials: Sequence[Trial]) -> Path:
     """Write trials.json of the shipped results."""
     summaries = {}
     for trial in trials:
-        summary = summarize(stored(trial))
+        summary = summarize(stored(trial.runs))
         summaries[trial.name] = {k: [float(f"{x:.6g}") for x in v] for k, v in summary.items()}
     record = {"format": FORMAT_VERSION, "trials": summaries}
     path = summaries_path(trials[0].run.preset)

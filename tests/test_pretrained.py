@@ -18,7 +18,7 @@ from perpcore.store import DamagedResultError, Store
 
 @pytest.fixture
 def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two seeds of one loss, of which the second is said to be better."""
+    """Three seeds of one loss, of which the second is said to be best."""
     monkeypatch.setattr(pretrained, "project_root", lambda: tmp_path)
     run = replace(PRESETS["smoke"], steps=2, validate_every=1, n_test=1)
     results = []
