@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, NamedTuple
@@ -168,8 +169,9 @@ def obtain_all(
         result, source = obtain(run, device=device, retrain=retrain)
         results.setdefault(run.label, []).append(result)
         sources.setdefault(source, []).append(run.label)
-    for source, losses in sources.items():
-        print(f"{source}: {', '.join(losses)}")
+    for source, labels in sources.items():
+        seeds = Counter(labels).items()
+        print(f"{source}: {', '.join(f'{label} × {n}' if n > 1 else label for label, n in seeds)}")
     return results
 
 

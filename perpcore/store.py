@@ -215,7 +215,9 @@ def provenance(device: torch.device, seconds: float, memory_gb: float) -> dict[s
     on_gpu = device.type == "cuda"
     return {
         "device": torch.cuda.get_device_name(device) if on_gpu else device.type,
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores",
+        # Kernels for other instructions add in another order, and so give other bits.
+        "machine": f"{platform.system()} {platform.machine()} "
+        f"({torch.backends.cpu.get_cpu_capability()}), {os.cpu_count()} CPU cores",
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,
