@@ -12,7 +12,7 @@ import argparse
 from side_by_side import spread, table
 
 from perpcore.grid import motion_runs, recon_runs, unrolled_runs
-from perpcore.store import read_result, shipped_path
+from perpcore.store import Result, read_result, shipped_path
 
 
 def main() -> None:
@@ -25,23 +25,27 @@ def main() -> None:
         ("unrolled, several coils", unrolled_runs(preset)),
         ("registration", motion_runs(preset)),
     ):
-        results = [read_result(shipped_path(run), run) for run in runs]
-        seconds = [r.provenance["seconds"] for r in results]
-        rate = [run.steps * run.batch / s for run, s in zip(runs, seconds, strict=True)]
-        memory = max(r.provenance["peak_memory_gb"] for r in results)
-        rows.append(
-            [name, len(runs), f"{runs[0].size}², {runs[0].steps} steps of {runs[0].batch}",
-             f"{results[0].provenance['parameters']:,}", spread(seconds, 1, 0), spread(rate, 1, 1),
-             f"{memory:.2f}", f"{sum(seconds) / 60:.0f}"]
-        )  # fmt: skip
-        total += sum(seconds)
-        made |= {(r.provenance["machine"], r.provenance["device"], r.provenance["threads"],
-                  r.provenance["torch"], r.provenance["date"][:10]) for r in results}  # fmt: skip
+        by_machine: dict[str, list[Result]] = {}
+        for run in runs:
+            result = read_result(shipped_path(run), run)
+            by_machine.setdefault(result.provenance["machine"], []).append(result)
+        for machine, results in by_machine.items():
+            seconds = [r.provenance["seconds"] for r in results]
+            rate = [r.run.steps * r.run.batch / r.provenance["seconds"] for r in results]
+            memory = max(r.provenance["peak_memory_gb"] for r in results)
+            rows.append(
+                [name, machine, len(results), f"{runs[0].size}², {runs[0].steps} steps of {runs[0].batch}",
+                 f"{results[0].provenance['parameters']:,}", spread(seconds, 1, 0),
+                 spread(rate, 1, 1), f"{memory:.2f}", f"{sum(seconds) / 60:.0f}"]
+            )  # fmt: skip
+            total += sum(seconds)
+            made |= {(machine, r.provenance["device"], r.provenance["threads"],
+                      r.provenance["torch"], r.provenance["date"][:10]) for r in results}  # fmt: skip
     for machine, device, threads, version, date in sorted(made):
         print(f"{machine}, device {device}, {threads} thread(s) per run, torch {version}, {date}.")
     print()
     table(
-        ["network", "runs", "size", "parameters", "s per run, median (quartiles)",
+        ["network", "machine", "runs", "size", "parameters", "s per run, median (quartiles)",
          "images or pairs per s", "peak GB", "min in all"], rows,
     )  # fmt: skip
     print(

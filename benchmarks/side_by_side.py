@@ -59,6 +59,7 @@ def machine(device: str = "cpu") -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
         name = models[0] if models else name
+    name = f"{name} ({torch.backends.cpu.get_cpu_capability()})"
     where = torch.cuda.get_device_name(device) if device.startswith("cuda") else name
     return (
         f"{where}, {os.cpu_count()} CPU cores, {torch.get_num_threads()} threads; "

@@ -106,9 +106,8 @@ def figures(
             run for path in notebooks if path.name[:2] in grid.NOTEBOOK_RUNS
             for run in grid.NOTEBOOK_RUNS[path.name[:2]](preset, seed)
         ]  # fmt: skip
-    wanted = [
-        run for run in dict.fromkeys(wanted) if not (from_shipped and shipping.is_shipped(run))
-    ]
+    wanted = list(dict.fromkeys(wanted))
+    wanted = shipping.not_shipped(wanted) if from_shipped else wanted
     if retrain:
         for run in wanted:
             Store().discard(run)
@@ -182,8 +181,9 @@ def runs(preset: Preset = "quick", seed: int = 0) -> None:
 
 def ship(preset: Preset = "quick", seed: int = 0) -> None:
     """Copy a preset's results to data/results/: metrics, curves, weights in half precision (not
-    those of the unrolled networks); of the trials and ablations only means and intervals. Of preset
-    cpu or paper also the best networks, to data/pretrained/.
+    those of unrolled networks and of later seeds); of the trials and ablations only means and
+    intervals. Of preset cpu or paper also the best networks, to data/pretrained/. What the run
+    store lacks stays as it was shipped.
 
     Args:
         preset: Size of the experiments.
@@ -262,7 +262,7 @@ def info() -> None:
     for preset in grid.PRESETS:
         wanted = grid.all_runs(preset)
         have = sum(store.result_path(run).exists() for run in wanted)
-        shipped = sum(shipping.is_shipped(run) for run in wanted)
+        shipped = len(wanted) - len(shipping.not_shipped(wanted))
         print(f"  {preset}: {have} of {len(wanted)} runs in the store, {shipped} shipped")
 
 

@@ -62,8 +62,8 @@ FIGURES: dict[str, Entry] = {
         "A generated test image and the measured head slice: target, zero-filled and the "
         "reconstruction of each loss, as magnitude, magnitude error, phase and phase error",
         "05_reconstruction_results",
-        "Two panels of images, a generated one and a measured head slice; columns: target, zero- "
-        "filled and the six losses; rows: magnitude, magnitude error, phase, phase error, one "
+        "Two panels of images, a generated one and a measured head slice; columns: target, "
+        "zero-filled and the six losses; rows: magnitude, magnitude error, phase, phase error, one "
         "colour scale per row.",
     ),
     "fig06_recon_metrics": Entry(
@@ -92,7 +92,7 @@ FIGURES: dict[str, Entry] = {
     ),
     "tab08_background": Entry(
         "SSIM of the whole image, of the body and of the background, per loss: mean, smallest and "
-        "largest seed",
+        "largest of the first four seeds",
         "05_reconstruction_results",
     ),
     "tab07_multicoil": Entry(
@@ -164,8 +164,8 @@ FIGURES: dict[str, Entry] = {
         "the threshold",
         "10_claims",
         "One panel per metric: SSIM, PSNR, phase error, magnitude bias, and the metrics of "
-        "registration. Each row is a check, with a dot for every seed, a bar for the interval, and "
-        "the threshold as a line; the colour says whether the check holds, fails or is open.",
+        "registration. Each row is a check, with a tick for every seed, a bar for the interval "
+        "and the threshold as a line; the colour says whether the check holds, fails or is open.",
     ),
     "tab05_claims": Entry(
         "The article's claims C1 to C9, the statistic that judges each, and the verdict",

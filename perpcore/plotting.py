@@ -156,11 +156,18 @@ def frameless(ax: Axes) -> None:
 
 
 def boxes(ax: Axes, values: dict[str, np.ndarray]) -> None:
-    """One box per loss in its colour, named below the axis; outliers are not drawn."""
+    """One box per loss in its colour, named below the axis, of its (seed, image) values.
+
+    The box is over images, each averaged over its seeds, without outliers; dashes beside it are
+    the means of several seeds.
+    """
     look: dict[str, Any] = {"patch_artist": True, "medianprops": {"color": "black"}}
-    drawn = ax.boxplot(list(values.values()), widths=0.65, showfliers=False, **look)
-    for patch, name in zip(drawn["boxes"], values, strict=True):
+    drawn = ax.boxplot([v.mean(0) for v in values.values()], widths=0.55, showfliers=False, **look)
+    for position, (patch, name) in enumerate(zip(drawn["boxes"], values, strict=True), 1):
         patch.set(facecolor=COLORS[name], alpha=0.8)
+        means = values[name].mean(1)
+        if means.size > 1:
+            ax.plot([position + 0.42] * means.size, means, "k_", ms=3, mew=0.7)
     ax.set_xticks(range(1, len(values) + 1), [LABELS[name] for name in values], rotation=90)
 
 

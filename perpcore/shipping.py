@@ -11,35 +11,46 @@ from perpcore.files import write_atomically
 from perpcore.grid import Trial
 from perpcore.pool import shipped_summaries, stored, summaries_path, summarize
 from perpcore.runs import FORMAT_VERSION, Run
-from perpcore.store import encode_result, shipped_is_current, shipped_path, stamp_shipped
+from perpcore.store import Store, encode_result, shipped_is_current, shipped_path, stamp_shipped
+
+WEIGHTS_OF = 4
+"""So many first seeds come with the weights of their U-Nets, 0.3 MB each; the others without."""
 
 
-def is_shipped(run: Run) -> bool:
-    """Whether the project comes with the run's result or its summary, of today's code."""
-    return shipped_is_current(run.preset) and (
-        shipped_path(run).exists()
-        or any(run.name in name for name in shipped_summaries(run.preset))
-    )
+def not_shipped(runs: Sequence[Run]) -> list[Run]:
+    """Those of a preset's runs without a shipped result or summary of today's code."""
+    if not runs or not shipped_is_current(runs[0].preset):
+        return list(runs)
+    summarized = {name for names in shipped_summaries(runs[0].preset) for name in names.split("+")}
+    return [r for r in runs if r.name not in summarized and not shipped_path(r).exists()]
 
 
 def ship(preset: str, seed: int = 0, *, networks: bool = False) -> list[Path]:
-    """Copy a preset's results from the run store to data/results/; returns the files.
+    """Copy a preset's results from the run store to data/results/; returns the files written.
 
-    With `networks` also the best of every task and loss to data/pretrained/. Raises ValueError
-    where a result is not there; then nothing is written.
+    What the run store lacks stays as it was shipped before, if that is of today's code; so seeds
+    can be added. With `networks` also the best of every task and loss goes to data/pretrained/,
+    where the run store has all results to choose from. Raises ValueError where a result is
+    neither here nor there; then nothing is written.
     """
     comparisons = (grid.recon_runs, grid.unrolled_runs, grid.motion_runs)
-    results = stored([run for runs in comparisons for run in runs(preset, seed)])
+    runs = [run for runs in comparisons for run in runs(preset, seed)]
     trials = [*grid.tuning_trials(preset, seed), *grid.ablation_trials(preset, seed)]
-    written = [ship_summaries(trials)]
-    written += pretrained.ship(results) if networks else []
-    for old in shipped_path(results[0].run).parent.glob("*.h5"):
+    trial_runs = [run for trial in trials for run in trial.runs]
+    needed = set(not_shipped([*runs, *trial_runs]))
+    needed |= {run for run in (*runs, *trial_runs) if Store().result_path(run).exists()}
+    results = stored([run for run in runs if run in needed])
+    written = [ship_summaries(trials)] if needed.intersection(trial_runs) else []
+    if networks and len(results) == len(runs):
+        written += pretrained.ship(results)
+    kept = {shipped_path(run) for run in runs}
+    for old in set(shipped_path(runs[0]).parent.glob("*.h5")) - kept:
         old.unlink()
     for result in results:
         run = result.run
         result.examples = {}  # the weights make them again
-        if run.cascades:
-            result.weights = {}  # no notebook reconstructs with them
+        if run.cascades or (run.task == "recon" and run.seed >= seed + WEIGHTS_OF):
+            result.weights = {}
         write_atomically(shipped_path(run), encode_result(result, half_weights=True))
         written.append(shipped_path(run))
     stamp_shipped(preset)

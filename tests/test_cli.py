@@ -69,8 +69,29 @@ def test_ship_copies_results(one_short_run, tmp_path: Path, monkeypatch, capsys)
         shipped = read_result(store.shipped_path(run), run)
         assert bool(shipped.weights) == (run.cascades == 0)
     (trial,) = grid.trial_runs("smoke")
-    assert shipping.is_shipped(trial) and set(pool.shipped_summaries("smoke")) == {trial.name}
+    assert set(pool.shipped_summaries("smoke")) == {trial.name}
+    assert shipping.not_shipped([one_short_run, unrolled, trial]) == []
     assert not pretrained.names()
+
+
+def test_seeds_are_added_to_what_is_shipped(one_short_run, tmp_path: Path, monkeypatch) -> None:
+    for module in (store, cli, pretrained):
+        monkeypatch.setattr(module, "project_root", lambda: tmp_path)
+    late = replace(one_short_run, seed=shipping.WEIGHTS_OF)
+    pool.train_all([one_short_run, late, *grid.unrolled_runs("smoke"), *grid.trial_runs("smoke")], "cpu")  # fmt: skip
+    shipping.ship("smoke")
+    before = store.shipped_path(one_short_run).read_bytes()
+    Store().discard(one_short_run)
+    for run in grid.trial_runs("smoke"):
+        Store().discard(run)
+    monkeypatch.setattr(grid, "recon_runs", lambda *of: [one_short_run, late])
+    written = shipping.ship("smoke", networks=True)
+    assert store.shipped_path(one_short_run).read_bytes() == before
+    assert store.shipped_path(late) in written and not read_result(store.shipped_path(late)).weights
+    assert not pretrained.names(), "not the best of those that happen to be there"
+    monkeypatch.setattr(shipping, "shipped_is_current", lambda preset: False)
+    with pytest.raises(ValueError, match="no result of l2"):
+        shipping.ship("smoke")
 
 
 def test_presets_that_take_hours_are_drawn_from_what_is_shipped(

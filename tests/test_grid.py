@@ -71,6 +71,7 @@ def test_each_run_is_listed_once_and_the_notebooks_name_theirs() -> None:
     for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"):
         source = "".join("".join(c["source"]) for c in json.loads(path.read_text())["cells"])
         uses = any(name in source for name in ("recon_runs", "motion_runs", "tuning_trials"))
-        assert uses == (path.name[:2] in grid.NOTEBOOK_RUNS)
+        if path.name[:2] != "09":  # it trains on measured images, if at all, and by itself
+            assert uses == (path.name[:2] in grid.NOTEBOOK_RUNS)
     with pytest.raises(ValueError, match="preset: expected one of smoke, quick, cpu, paper"):
         grid.tuning_trials("huge")

@@ -14,7 +14,9 @@ from threading import Lock
 from perpcore.readers.volumes import UnreadableFileError
 
 READ_VARIABLE_LENGTH = """
-import json, sys, h5py
+import json, signal, sys, h5py
+
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
 
 def read(name, item):
     dict(item.attrs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
 
@@ -41,6 +42,16 @@ def test_a_file_that_never_ends_is_refused(tmp_path: Path, monkeypatch: pytest.M
         open_file(bad)
     assert time.perf_counter() - began < 20
     assert len(open_file(good)) == 1
+
+
+def test_an_interrupt_is_not_for_the_helper(tmp_path: Path, capfd) -> None:
+    path = tmp_path / "good.h5"
+    write_fastmri(path, slices=1)
+    open_file(path)
+    helper = guard._start()
+    helper.send_signal(signal.SIGINT)  # as Ctrl-C does to all processes of a terminal
+    assert len(open_file(path)) == 1 and guard._start() is helper
+    assert "KeyboardInterrupt" not in capfd.readouterr().err
 
 
 def test_a_helper_that_dies_is_an_error_and_replaced(
