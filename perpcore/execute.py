@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import tempfile
 import time
 import warnings
 from collections.abc import Sequence
@@ -62,19 +63,27 @@ def execute(path: Path, parameters: dict[str, Any], in_place: bool) -> None:
         warnings.simplefilter("ignore")  # of the notebook tools, not of the notebooks
         import nbformat
         import papermill
+        from traitlets.config import Config
 
         out = project_root() / "data" / "executed" / str(parameters["preset"]) / path.name
         out.parent.mkdir(parents=True, exist_ok=True)
         os.environ["PERPCORE_STATIC"] = "1"  # sliders have nobody to answer
-        try:
-            papermill.execute_notebook(
-                path, out, parameters, cwd=path.parent, kernel_name="python3", progress_bar=False,
-                extra_arguments=["--log-level=40"],
-            )  # fmt: skip
-        except papermill.PapermillExecutionError as error:
-            raise NotebookError(
-                f"{path.name} failed: {error.ename}: {error.evalue} (all of it: {out})"
-            ) from None
+        with tempfile.TemporaryDirectory(prefix="perpcore") as folder:
+            # Of two kernels that start together, one can take the TCP port of the other and leave
+            # it waiting; sockets in a folder are the kernel's own. Windows has none.
+            sockets = {"transport": "ipc", "connection_file": f"{folder}/kernel.json"}
+            config = Config({} if os.name == "nt" else {"KernelManager": sockets})
+            try:
+                papermill.execute_notebook(
+                    path, out, parameters, cwd=path.parent, kernel_name="python3",
+                    progress_bar=False, extra_arguments=["--log-level=50"], config=config,
+                )  # fmt: skip
+            except papermill.PapermillExecutionError as error:
+                raise NotebookError(
+                    f"{path.name} failed: {error.ename}: {error.evalue} (all of it: {out})"
+                ) from None
+            except RuntimeError as error:  # of nbclient, which says what the kernel did not do
+                raise NotebookError(f"{path.name}: {error}; run it again") from None
         if not in_place:
             return
         notebook = nbformat.read(out, as_version=4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,3 +58,17 @@ def test_a_notebook_that_fails_is_named(folder: Path) -> None:
     ):
         execute_all([path], PARAMETERS, in_place=True, workers=2)
     assert path.read_text() == before
+
+
+def test_kernels_do_not_compete_for_tcp_ports(folder: Path) -> None:
+    code = "import ipykernel, json; print(json.loads(ipykernel.get_connection_info())['transport'])"
+    path = write(folder / "01_transport.ipynb", code)
+    execute_all([path], PARAMETERS, in_place=True, workers=1)
+    said = nbformat.read(path, 4).cells[-1].outputs[0].text
+    assert said.strip() == ("tcp" if os.name == "nt" else "ipc")
+
+
+def test_a_kernel_that_dies_is_named(folder: Path) -> None:
+    path = write(folder / "02_dies.ipynb", "import os; os._exit(1)")
+    with pytest.raises(NotebookError, match="02_dies.ipynb: Kernel died; run it again"):
+        execute_all([path], PARAMETERS, in_place=False, workers=1)
