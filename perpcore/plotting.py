@@ -168,6 +168,7 @@ def boxes(ax: Axes, values: dict[str, np.ndarray]) -> None:
         means = values[name].mean(1)
         if means.size > 1:
             ax.plot([position + 0.42] * means.size, means, "k_", ms=3, mew=0.7)
+    ax.set_xlim(0.4, len(values) + 0.7)
     ax.set_xticks(range(1, len(values) + 1), [LABELS[name] for name in values], rotation=90)
 
 
