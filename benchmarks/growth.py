@@ -12,7 +12,6 @@ import argparse
 import multiprocessing
 import random
 import resource
-import statistics
 import sys
 import tempfile
 import time
@@ -22,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from side_by_side import machine, table
+from side_by_side import extent, machine, table
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -124,10 +123,7 @@ def main() -> None:
 
     def measured(kind: str, arguments: tuple[Any, ...], repeats: int = 5) -> list[str]:
         seconds, memory = pool.apply(in_process, (kind, arguments, repeats))
-        return [
-            f"{statistics.median(seconds):.4f} ({min(seconds):.4f} … {max(seconds):.4f})",
-            f"{memory:.0f}",
-        ]
+        return [extent(seconds, 4), f"{memory:.0f}"]
 
     shapes = [(s, b) for s in (64, 128, 256, 512) for b in (1, 8) if s * s * b <= 2**20]
     rows = [

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import statistics
 import sys
 import tempfile
 import time
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-from side_by_side import machine, ratio, table
+from side_by_side import extent, machine, ratio, table
 
 from perpcore.readers import open_folder
 
@@ -56,10 +55,7 @@ def main() -> None:
                 rates[name].append(len(order) / (time.perf_counter() - began))
             memory.append(psutil.Process().memory_info().rss / 1e6)
         print(f"{machine()}; {count} volumes, {len(order)} slices of (4, 160, 160).\n")
-        rows = [
-            [name, f"{statistics.median(v):.0f} ({min(v):.0f} … {max(v):.0f})", ratio(v, rates["fastmri"])]
-            for name, v in rates.items()
-        ]  # fmt: skip
+        rows = [[name, extent(v, 0), ratio(v, rates["fastmri"])] for name, v in rates.items()]
         table(["reader", "slices/s, median (range)", "over `fastmri`"], rows)
         print(f"Memory after each epoch: {', '.join(f'{m:.0f}' for m in memory)} MB.\n")
 

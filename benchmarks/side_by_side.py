@@ -39,6 +39,12 @@ def spread(values: Sequence[float], scale: float = 1e3, digits: int = 2) -> str:
     return f"{middle * scale:.{digits}f} ({low * scale:.{digits}f} … {high * scale:.{digits}f})"
 
 
+def extent(values: Sequence[float], digits: int) -> str:
+    """Median and range: for few repeats."""
+    low, middle, high = min(values), statistics.median(values), max(values)
+    return f"{middle:.{digits}f} ({low:.{digits}f} … {high:.{digits}f})"
+
+
 def ratio(slow: Sequence[float], fast: Sequence[float]) -> str:
     """Median and quartiles of the quotients of neighbours in time."""
     return spread([a / b for a, b in zip(slow, fast, strict=True)], 1)

@@ -10,14 +10,13 @@ tree, looked at once a second. Linux. Measured data are left out.
 from __future__ import annotations
 
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
 import psutil
-from side_by_side import machine, table
+from side_by_side import extent, machine, table
 
 
 def memory(process: psutil.Process) -> int:
@@ -76,8 +75,7 @@ def main() -> None:
                     sys.exit(f"{' '.join(command)}: exit status {status}")
                 minutes.append(seconds / 60)
                 peaks.append(gigabytes)
-            said = f"{statistics.median(minutes):.2f} ({min(minutes):.2f} … {max(minutes):.2f})"
-            rows.append([label, repeats, said, f"{max(peaks):.2f}"])
+            rows.append([label, repeats, extent(minutes, 2), f"{max(peaks):.2f}"])
     print(f"{machine()}\n")
     table(["`perpcore figures`", "times", "min, median (range)", "GB, all processes"], rows)
 

@@ -41,8 +41,8 @@ def train_all(runs: Sequence[Run], device: str = "auto", workers: int = 0) -> No
     count = min(workers or (min(cpu_cores(), 8) if on_cpu else 1), len(missing))
     threads = max(cpu_cores() // count, 1)
     print(f"training {len(missing)} of {len(runs)} runs, {count} at a time", flush=True)
-    began, ahead = time.perf_counter(), sum(_work(run) for run in missing)
-    work = ahead
+    began = time.perf_counter()
+    work, finished = sum(_work(run) for run in missing), 0
     # Spawned, not forked: neither CUDA nor torch's threads survive a fork.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent) as pool:
@@ -53,11 +53,11 @@ def train_all(runs: Sequence[Run], device: str = "auto", workers: int = 0) -> No
         for done, job in enumerate(as_completed(jobs), 1):
             job.result()
             run = jobs[job]
-            ahead -= _work(run)
+            finished += _work(run)
             minutes = (time.perf_counter() - began) / 60
             print(
                 f"{done}/{len(missing)} {run.task} {run.label} (seed {run.seed}) "
-                f"after {minutes:.1f} min, about {minutes / (work - ahead) * ahead:.1f} left",
+                f"after {minutes:.1f} min, about {minutes / finished * (work - finished):.1f} left",
                 flush=True,
             )
 
@@ -70,7 +70,7 @@ def cpu_cores() -> int:
 
 
 def _work(run: Run) -> int:
-    """Roughly proportional to the minutes of a run of its preset."""
+    """Roughly proportional to the minutes of a run, among those of one preset."""
     return run.steps * run.batch * run.size**2 * max(run.cascades, 1)
 
 

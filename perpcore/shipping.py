@@ -14,13 +14,16 @@ from perpcore.runs import FORMAT_VERSION, Run
 from perpcore.store import Store, encode_result, shipped_is_current, shipped_path, stamp_shipped
 
 WEIGHTS_OF = 4
-"""So many first seeds come with the weights of their U-Nets, 0.3 MB each; the others without."""
+"""So many first seeds come with the weights of their U-Nets, 0.3 MB each; the others without.
+
+Notebook 05 takes its tab08 from these seeds."""
 
 
 def not_shipped(runs: Sequence[Run]) -> list[Run]:
     """Those of a preset's runs without a shipped result or summary of today's code."""
     if not runs or not shipped_is_current(runs[0].preset):
         return list(runs)
+    # A summary is called like its trial: the names of its runs.
     summarized = {name for names in shipped_summaries(runs[0].preset) for name in names.split("+")}
     return [r for r in runs if r.name not in summarized and not shipped_path(r).exists()]
 
@@ -34,13 +37,15 @@ def ship(preset: str, seed: int = 0, *, networks: bool = False) -> list[Path]:
     neither here nor there; then nothing is written.
     """
     comparisons = (grid.recon_runs, grid.unrolled_runs, grid.motion_runs)
-    runs = [run for runs in comparisons for run in runs(preset, seed)]
-    trials = [*grid.tuning_trials(preset, seed), *grid.ablation_trials(preset, seed)]
-    trial_runs = [run for trial in trials for run in trial.runs]
+    runs = [run for runs_of in comparisons for run in runs_of(preset, seed)]
+    trial_runs, store = grid.trial_runs(preset, seed), Store()
     needed = set(not_shipped([*runs, *trial_runs]))
-    needed |= {run for run in (*runs, *trial_runs) if Store().result_path(run).exists()}
+    needed |= {run for run in (*runs, *trial_runs) if store.result_path(run).exists()}
     results = stored([run for run in runs if run in needed])
-    written = [ship_summaries(trials)] if needed.intersection(trial_runs) else []
+    written = []
+    if needed.intersection(trial_runs):
+        trials = [*grid.tuning_trials(preset, seed), *grid.ablation_trials(preset, seed)]
+        written.append(ship_summaries(trials))
     if networks and len(results) == len(runs):
         written += pretrained.ship(results)
     kept = {shipped_path(run) for run in runs}
