@@ -58,7 +58,7 @@ def step(size: int, batch: int) -> Any:
 def readers(folder: str, count: int) -> Any:
     from readers.files import write_fastmri
 
-    from perpcore.readers import open_folder
+    from perpcore.data.readers import open_folder
 
     inside = Path(folder) / str(count)
     inside.mkdir()
@@ -79,8 +79,8 @@ def readers(folder: str, count: int) -> Any:
 def store(folder: str, count: int, what: str) -> Any:
     import pandas as pd
 
+    from perpcore.experiments.results import Result, Store
     from perpcore.grid import PRESETS
-    from perpcore.store import Result, Store
 
     box = Store(Path(folder) / f"{what}{count}")
     table_ = pd.DataFrame({"psnr": np.arange(128.0)})

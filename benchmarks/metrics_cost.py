@@ -12,8 +12,8 @@ import torch
 from side_by_side import machine, measure, ratio, spread, table
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from perpcore.data.phantoms import generate
 from perpcore.metrics import psnr, ssim
-from perpcore.phantoms import generate
 
 
 def main() -> None:

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from side_by_side import machine, measure, spread, table
 
+from perpcore.data.phantoms import _draw, generate
 from perpcore.experiments import make_task
 from perpcore.grid import motion_runs, recon_runs, unrolled_runs
-from perpcore.phantoms import _draw, generate
 
 
 def main() -> None:

@@ -15,9 +15,9 @@ import h5py
 import numpy as np
 from side_by_side import table
 
-from perpcore.kspace import ifft2c
-from perpcore.phantoms import KINDS, generate, phase_statistics
-from perpcore.readers import read_kspace
+from perpcore.data.kspace import ifft2c
+from perpcore.data.phantoms import KINDS, generate, phase_statistics
+from perpcore.data.readers import read_kspace
 
 ROWS: list[list[object]] = []
 

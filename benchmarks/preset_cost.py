@@ -11,8 +11,8 @@ import argparse
 
 from side_by_side import spread, table
 
+from perpcore.experiments.results import Result, read_result, shipped_path
 from perpcore.grid import motion_runs, recon_runs, unrolled_runs
-from perpcore.store import Result, read_result, shipped_path
 
 
 def main() -> None:

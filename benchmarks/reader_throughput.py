@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 from side_by_side import extent, machine, ratio, table
 
-from perpcore.readers import open_folder
+from perpcore.data.readers import open_folder
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from readers.files import write_fastmri

@@ -12,7 +12,7 @@ import time
 import torch
 from side_by_side import machine, spread, table, wait
 
-from perpcore.datasets import PhantomRecon
+from perpcore.data.datasets import PhantomRecon
 from perpcore.experiments import build_loss, build_model
 from perpcore.grid import recon_runs
 

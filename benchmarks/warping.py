@@ -12,8 +12,8 @@ import torch
 from scipy import ndimage
 from side_by_side import machine, measure, ratio, spread, table
 
-from perpcore.motion import respiratory, warp
-from perpcore.phantoms import generate
+from perpcore.data.motion import respiratory, warp
+from perpcore.data.phantoms import generate
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from perpcore import grid
-from perpcore.store import Store
+from perpcore.experiments.results import Store
 
 ROOT = Path(__file__).parents[1]
 

@@ -20,14 +20,14 @@ import perpcore
 from perpcore import experiments, grid, pool, shipping
 from perpcore.claims import markdown
 from perpcore.execute import NotebookError, execute_all
-from perpcore.files import write_atomically
-from perpcore.inventory import figures_folder, write_index
-from perpcore.runs import Run
-from perpcore.store import (
+from perpcore.experiments.configs import Run
+from perpcore.experiments.results import (
     DamagedResultError,
     Store,
     project_root,
 )
+from perpcore.files import write_atomically
+from perpcore.inventory import figures_folder, write_index
 from perpcore.training import NonFiniteLossError, pick_device
 
 CLAIMS_MARKERS = ("<!-- claims: perpcore claims --update-readme -->", "<!-- end of claims -->")
@@ -235,7 +235,7 @@ def data(
         format: Reader for `inspect`: auto, fastmri, calgary, mrd, nifti or arrays.
         preview: Where `inspect` writes a picture of the middle slice; "" for none.
     """
-    from perpcore.readers import fetch, inspect
+    from perpcore.data.readers import fetch, inspect
 
     if action == "fetch":
         path = fetch.fetch(target)

@@ -10,10 +10,10 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from perpcore.datasets import PhantomMotion, PhantomMultiCoil, PhantomRecon
+from perpcore.data.datasets import PhantomMotion, PhantomMultiCoil, PhantomRecon
+from perpcore.data.motion import jacobian_determinant, warp
+from perpcore.data.readers.measured import MeasuredRecon
 from perpcore.metrics import evaluate, evaluate_fields, image_norm
-from perpcore.motion import jacobian_determinant, warp
-from perpcore.readers.measured import MeasuredRecon
 
 ReconData = PhantomRecon | PhantomMultiCoil | MeasuredRecon
 

@@ -12,9 +12,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
+from perpcore.experiments.results import project_root
 from perpcore.files import write_atomically
 from perpcore.pool import cpu_cores
-from perpcore.store import project_root
 
 
 class NotebookError(RuntimeError):

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from perpcore.experiments.results import project_root
 from perpcore.files import write_atomically
-from perpcore.store import project_root
 
 RIGHT, WRONG, OPEN = "✔ right", "✘ not right", "○ not answered yet"
 SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n.*?^ *### END SOLUTION\n?", re.M | re.S)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
-from perpcore.readers.measured import fingerprint, open_source
-from perpcore.runs import MotionRun, Run
+from perpcore.data.readers.measured import fingerprint, open_source
+from perpcore.experiments.configs import MotionRun, Run
 
 AnyRun = TypeVar("AnyRun", Run, MotionRun)
 

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from perpcore.experiments.results import project_root
 from perpcore.files import write_atomically
-from perpcore.store import project_root
 
 
 class Entry(NamedTuple):

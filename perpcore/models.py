@@ -7,8 +7,8 @@ from jaxtyping import Complex, Float, Shaped
 from torch import Tensor, nn
 from torch.nn import functional
 
-from perpcore.coils import adjoint, forward
-from perpcore.motion import warp
+from perpcore.data.coils import sense_adjoint, sense_forward
+from perpcore.data.motion import warp
 
 Images = Complex[Tensor, "batch row column"]
 
@@ -105,9 +105,9 @@ class UnrolledNet(nn.Module):
         """Images from Aᴴy, y, S and the sampling mask."""
         image = zero_filled
         for step, network in zip(self.step, self.networks, strict=True):
-            residual = forward(image, coil_sensitivities, mask) - kspace
+            residual = sense_forward(image, coil_sensitivities, mask) - kspace
             # The U-Net adds its correction to its input.
-            image = network(image) - step * adjoint(residual, coil_sensitivities, mask)
+            image = network(image) - step * sense_adjoint(residual, coil_sensitivities, mask)
         return image
 
 

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 from perpcore import experiments
-from perpcore.datasets import keep_batches
+from perpcore.data.datasets import keep_batches
+from perpcore.experiments.configs import FORMAT_VERSION, Run
+from perpcore.experiments.results import Result, Store, shipped_folder, shipped_is_current
 from perpcore.grid import Trial
-from perpcore.runs import FORMAT_VERSION, Run
 from perpcore.statistics import Interval, mean_interval
-from perpcore.store import Result, Store, shipped_folder, shipped_is_current
 from perpcore.training import pick_device
 
 Summary = dict[str, Interval]

@@ -14,10 +14,10 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from perpcore.experiments import build_model
+from perpcore.experiments.configs import Run
+from perpcore.experiments.results import DamagedResultError, Result, project_root
 from perpcore.files import write_atomically
 from perpcore.grid import SELECTION
-from perpcore.runs import Run
-from perpcore.store import DamagedResultError, Result, project_root
 
 
 def folder() -> Path:

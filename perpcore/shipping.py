@@ -7,11 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from perpcore import grid, pretrained
+from perpcore.experiments.configs import FORMAT_VERSION, Run
+from perpcore.experiments.results import (
+    Store,
+    encode_result,
+    shipped_is_current,
+    shipped_path,
+    stamp_shipped,
+)
 from perpcore.files import write_atomically
 from perpcore.grid import Trial
 from perpcore.pool import shipped_summaries, stored, summaries_path, summarize
-from perpcore.runs import FORMAT_VERSION, Run
-from perpcore.store import Store, encode_result, shipped_is_current, shipped_path, stamp_shipped
 
 WEIGHTS_OF = 4
 """So many first seeds come with the weights of their U-Nets, 0.3 MB each; the others without.

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, distributed, nn
 from tqdm import tqdm
 
+from perpcore.experiments.configs import Run
 from perpcore.files import seal, unseal, write_atomically
-from perpcore.runs import Run
 
 CHECK_EVERY = 25
 

@@ -18,10 +18,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from perpcore import cli, experiments, grid, pool, pretrained, shipping, store
+from perpcore.data.readers import fetch
+from perpcore.experiments.configs import Run
+from perpcore.experiments.results import Store, read_result
 from perpcore.grid import PRESETS
-from perpcore.readers import fetch
-from perpcore.runs import Run
-from perpcore.store import Store, read_result
 
 
 def perpcore(*arguments: str) -> subprocess.CompletedProcess:

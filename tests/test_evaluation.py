@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from perpcore.datasets import PhantomMotion, PhantomRecon
+from perpcore.data.datasets import PhantomMotion, PhantomRecon
 from perpcore.evaluation import evaluate_motion, evaluate_recon
+from perpcore.experiments.configs import MotionRun
 from perpcore.grid import PRESETS
-from perpcore.runs import MotionRun
 
 RECON = PRESETS["smoke"]
 MOTION = MotionRun(size=32, batch=3, accelerations=(4,))

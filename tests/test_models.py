@@ -8,11 +8,11 @@ import pytest
 import torch
 from conftest import complex_tensor
 
-from perpcore.coils import adjoint, forward
-from perpcore.datasets import PhantomMultiCoil
+from perpcore.data.coils import sense_adjoint, sense_forward
+from perpcore.data.datasets import PhantomMultiCoil
+from perpcore.data.motion import warp
 from perpcore.grid import PRESETS
 from perpcore.models import MotionNet, UNet, UnrolledNet, _normal_flow, parameter_count
-from perpcore.motion import warp
 
 
 @pytest.mark.parametrize("shape", [(2, 32, 32), (1, 30, 45)])
@@ -96,8 +96,8 @@ def test_unrolled_net_starts_as_data_consistency_and_learns() -> None:
     model = UnrolledNet(1, 8, 1)
     image = model(*batch.inputs)
     assert image.shape == batch.target.shape and image.dtype == torch.complex64
-    residual = forward(batch.zero_filled, batch.coil_sensitivities, batch.mask) - batch.kspace
-    gradient = adjoint(residual, batch.coil_sensitivities, batch.mask)
+    residual = sense_forward(batch.zero_filled, batch.coil_sensitivities, batch.mask) - batch.kspace
+    gradient = sense_adjoint(residual, batch.coil_sensitivities, batch.mask)
     torch.testing.assert_close(image, batch.zero_filled - 0.5 * gradient, atol=0.05, rtol=0)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     losses = []

@@ -15,9 +15,9 @@ import psutil
 import pytest
 
 from perpcore import pool, shipping, store
+from perpcore.experiments.results import Store, read_result
 from perpcore.grid import PRESETS, Trial
 from perpcore.statistics import mean_interval
-from perpcore.store import Store, read_result
 
 RUNS = [replace(PRESETS["smoke"], steps=2, validate_every=2, seed=s) for s in (0, 1, 2)]
 ONE, TWO = Trial("", "one seed", (RUNS[0],)), Trial("", "two seeds", (RUNS[0], RUNS[1]))

@@ -10,10 +10,10 @@ import torch
 
 from perpcore import pretrained
 from perpcore.experiments import build_model, recon_data, train
+from perpcore.experiments.results import DamagedResultError, Store
 from perpcore.grid import MOTION_LOSSES, PRESETS, RECON_LOSSES
 from perpcore.metrics import evaluate
 from perpcore.models import UNet, load_pretrained
-from perpcore.store import DamagedResultError, Store
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def test_training_and_evaluation_keep_the_annotated_shapes() -> None:
         from pathlib import Path
         import torch
         from perpcore import coils, experiments, grid, motion, phantoms
-        from perpcore.store import Store
+        from perpcore.experiments.results import Store
         losses = {"l2", "perp_l1", "perp_ssim", "epe"}
         wanted = [*grid.recon_runs("smoke"), *grid.unrolled_runs("smoke"), *grid.motion_runs("smoke")]
         with tempfile.TemporaryDirectory() as folder:
@@ -41,8 +41,8 @@ def test_training_and_evaluation_keep_the_annotated_shapes() -> None:
                     run = replace(run, steps=2, validate_every=1, warmup=0) if run.task != "recon" \\
                         else replace(run, steps=2, validate_every=1)
                     experiments.train(run, Store(Path(folder)), "cpu", progress=False)
-        maps = coils.generated_sensitivities(32, 3, __import__("numpy").random.default_rng(0))
-        coils.estimate_sensitivities(maps, 16)
+        maps = coils.simulate_csm(32, 3, __import__("numpy").random.default_rng(0))
+        coils.walsh_csm(maps, 16)
         field = motion.respiratory(range(2), 16, dims=3)
         motion.inverse(field)
         motion.jacobian_determinant(field)
@@ -57,7 +57,7 @@ def test_wrong_shapes_are_noticed() -> None:
     """Or the test above could not fail."""
     done = run("""
         import torch
-        from perpcore.coils import adjoint
-        adjoint(torch.ones(1, 3, 4, 4) * 1j, torch.ones(1, 2, 4, 4) * 1j)
+        from perpcore.data.coils import adjoint
+        sense_adjoint(torch.ones(1, 3, 4, 4) * 1j, torch.ones(1, 2, 4, 4) * 1j)
     """)
     assert "jaxtyping.TypeCheckError" in done.stderr and "coil" in done.stderr

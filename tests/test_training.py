@@ -18,11 +18,11 @@ from typing import Any
 
 import pytest
 import torch
+from perpcore.files import seal
 from torch import nn
 
-from perpcore.datasets import PhantomRecon
+from perpcore.data.datasets import PhantomRecon
 from perpcore.experiments import build_loss, build_model
-from perpcore.files import seal
 from perpcore.grid import PRESETS
 from perpcore.training import (
     NonFiniteLossError,

@@ -12,7 +12,7 @@ from jupyter_client.manager import start_new_kernel
 
 from perpcore import grid
 from perpcore.experiments import train
-from perpcore.store import Store, read_result
+from perpcore.experiments.results import Store, read_result
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "04_train_reconstruction.ipynb"
 

@@ -1,0 +1,1 @@
+"""Images, k-space and motion: generated, and read from files."""

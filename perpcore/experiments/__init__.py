@@ -1,0 +1,1 @@
+"""Configurations, their results, and how one becomes the other."""

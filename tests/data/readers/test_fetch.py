@@ -1,0 +1,82 @@
+"""Fetching: whole files of the right hash, or nothing; from a server on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from perpcore import cli
+from perpcore.data.readers import fetch
+
+CONTENT = bytes(range(256)) * 400
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serves CONTENT whole, cut short, altered, or not at all, by the folder asked for."""
+
+    def do_GET(self) -> None:
+        kind = self.path.split("/")[1]
+        if kind == "gone":
+            self.send_error(404)
+            return
+        body = CONTENT[:-1] + b"?" if kind == "altered" else CONTENT
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[: len(body) // 2] if kind == "cut" else body)
+        self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(fetch, "project_root", lambda: tmp_path)
+    known = fetch.SOURCES["head"]._replace(sha256=hashlib.sha256(CONTENT).hexdigest())
+    monkeypatch.setitem(fetch.SOURCES, "head", known)
+    return tmp_path / "data" / "measured"
+
+
+def test_fetches_once_and_prints_the_licence(server, folder: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("PERPCORE_MIRROR", f"{server}/whole")
+    cli.data("fetch", "head")
+    assert (folder / "se_t1_sag_data.mat").read_bytes() == CONTENT
+    assert "licence: MIT" in capsys.readouterr().out
+    monkeypatch.setenv("PERPCORE_MIRROR", "http://127.0.0.1:9")  # nobody there, nor needed
+    assert fetch.fetch("head").exists()
+
+
+@pytest.mark.parametrize("kind", ["altered", "cut", "gone"])
+def test_failures_leave_nothing_behind(server, folder: Path, monkeypatch, kind: str) -> None:
+    monkeypatch.setenv("PERPCORE_MIRROR", f"{server}/{kind}")
+    with pytest.raises(OSError, match=f"{server}/{kind}/se_t1_sag_data.mat: could not be fetched"):
+        fetch.fetch("head")
+    assert not list(folder.glob("*"))
+
+
+def test_offline_says_what_to_do(folder: Path, monkeypatch) -> None:
+    monkeypatch.setenv("PERPCORE_MIRROR", "http://127.0.0.1:9")
+    with pytest.raises(OSError, match=f"Without internet: put se_t1_sag_data.mat into {folder}"):
+        fetch.fetch("head")
+    with pytest.raises(ValueError, match="name: expected one of head, brain, got 'liver'"):
+        fetch.fetch("liver")
+
+
+def test_addresses_are_those_of_the_measured_test_files(measured_data: Path) -> None:
+    found = {p.name: hashlib.sha256(p.read_bytes()).hexdigest()
+             for p in [*measured_data.glob("larson/*.mat"), *measured_data.glob("sigpy/*.npy")]}  # fmt: skip
+    assert found == {s.file: s.sha256 for s in fetch.SOURCES.values()}
