@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from perpcore.statistics import Interval, mean_interval
 
@@ -111,7 +112,7 @@ RULES = (
                                  *_recon("perp_ssim", "ssim", "phase_error", "<", 0.0)]),
     Rule("C8", "⊥+ℓ2 beats the end-point error in registration", "fig10_reg_metrics",
          [_motion("epe", "<"), _motion("magnitude_error", "<"), _motion("angular_error", "<"),
-          _motion("magnitude_bias", ">")]),
+          _motion("motion_bias", ">")]),
     Rule("C9", "the loss works in R^n: 3D vectors keep their length, with EPE they do not",
          "fig11_reg_calibration", [_length("perp_l2", ">", 0.98), _length("epe", "<", 0.95)]),
 )  # fmt: skip
@@ -130,7 +131,7 @@ def judge(folder: Path) -> dict[str, Any]:
     if missing:
         raise FileNotFoundError(
             f"{folder}: the numbers of {', '.join(sorted(missing))} are not there; "
-            "`perpcore figures` makes them"
+            "`make figures` makes them"
         )
     records = {r.source: json.loads((folder / f"{r.source}.json").read_text()) for r in RULES}
     presets = {record["preset"] for record in records.values()} - {"any"}
@@ -156,6 +157,27 @@ def judge(folder: Path) -> dict[str, Any]:
              "checks": checks}
         )  # fmt: skip
     return {"preset": preset, "claims": claims}
+
+
+def agreement(committed: dict[str, Any], reproduced: dict[str, Any]) -> pd.DataFrame:
+    """Set the statistics of two `judge` results side by side, one row per check.
+
+    Two means agree where they differ by no more than the tolerance: three standard deviations of
+    the committed seeds, or 1 % of the committed mean where there is one seed.
+    """
+    rows = []
+    for ours, theirs in zip(committed["claims"], reproduced["claims"], strict=True):
+        for check, other in zip(ours["checks"], theirs["checks"], strict=True):
+            seeds = check["seeds"]
+            spread = 3 * float(np.std(seeds, ddof=1)) if len(seeds) > 1 else 0.0
+            tolerance = spread or 0.01 * abs(check["mean"])
+            rows.append(
+                {"claim": ours["claim"], "statistic": check["statistic"],
+                 "committed": round(check["mean"], 4), "reproduced": round(other["mean"], 4),
+                 "tolerance": round(tolerance, 4),
+                 "agrees": abs(check["mean"] - other["mean"]) <= tolerance}
+            )  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def markdown(judged: dict[str, Any], prefix: str = "") -> str:

@@ -1,7 +1,7 @@
-"""Quality of reconstructed images: one number per image, with its unit.
+"""Quality of reconstructed images and of displacement fields: one number per sample.
 
-Every metric takes ``(pred, target, mask)``: complex images (batch, row, column) and the body as a
-boolean mask of the same shape, and returns (batch,) real numbers.
+Every metric of images takes ``(pred, target, mask)``: complex images (batch, row, column) and the
+foreground as a boolean mask of the same shape, and returns (batch,) real numbers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from jaxtyping import Float, Num, Shaped
 from torch import Tensor
 
 from perpcore._checks import check_displacement, check_same, single
-from perpcore.ssim import ssim_map
+from perpcore.losses import ssim_map
 
 PIXELS = (-2, -1)
 
@@ -25,29 +25,29 @@ PerImage = Float[Tensor, "batch"]
 
 
 def ssim(pred: Images, target: Images, mask: Mask | None = None) -> PerImage:
-    """Mean SSIM of the magnitudes over the whole image (7×7 uniform window, range max |Y|)."""
+    """Return the mean SSIM of the magnitudes (whole image, 7×7 uniform window, range max |Y|)."""
     return ssim_map(_magnitude(pred), _magnitude(target)).mean(PIXELS)
 
 
 def psnr(pred: Images, target: Images, mask: Mask | None = None) -> PerImage:
-    """Peak signal-to-noise ratio of the magnitudes in dB, peak max |Y|, over the whole image."""
+    """Return the PSNR of the magnitudes in dB (whole image, peak max |Y|)."""
     size = _magnitude(target)
     mse = (_magnitude(pred) - size).square_().mean(PIXELS)
     return 10 * torch.log10(size.amax(PIXELS).square() / mse)
 
 
 def nrmse(pred: Images, target: Images, mask: Mask | None = None) -> PerImage:
-    """‖|Ŷ| − |Y|‖ / ‖Y‖, over the whole image."""
+    """Return ‖|Ŷ| − |Y|‖ / ‖Y‖, over the whole image."""
     return image_norm(pred.abs() - target.abs()) / image_norm(target)
 
 
 def complex_nrmse(pred: Images, target: Images, mask: Mask | None = None) -> PerImage:
-    """‖Ŷ − Y‖ / ‖Y‖ of the complex images."""
+    """Return ‖Ŷ − Y‖ / ‖Y‖ of the complex images."""
     return image_norm(pred - target) / image_norm(target)
 
 
 def phase_error(pred: Images, target: Images, mask: Mask | None = None) -> PerImage:
-    """Mean of |Δφ| in rad, weighted with |Y|; 0 … π, without wraps.
+    """Return the mean of |Δφ| in rad, weighted with |Y|; 0 … π, without wraps.
 
     Δφ is the angle of the inner product Ŷ·conj(Y), not a difference of two angles.
     """
@@ -56,7 +56,7 @@ def phase_error(pred: Images, target: Images, mask: Mask | None = None) -> PerIm
 
 
 def magnitude_bias(pred: Images, target: Images, mask: Mask | None = None) -> PerImage:
-    """Σ(|Ŷ| − |Y|) / Σ|Y| inside the body mask; negative: underestimated."""
+    """Return Σ(|Ŷ| − |Y|) / Σ|Y| inside the mask; negative: underestimated."""
     inside = torch.ones_like(target.real) if mask is None else mask.to(target.real.dtype)
     size = target.abs()
     return ((pred.abs() - size) * inside).sum(PIXELS) / (size * inside).sum(PIXELS)
@@ -87,8 +87,8 @@ METRICS: dict[str, Metric] = {
 }
 
 
-def evaluate(pred: Images, target: Images, mask: Mask | None = None) -> dict[str, PerImage]:
-    """All of METRICS for a batch of complex images.
+def evaluate_images(pred: Images, target: Images, mask: Mask | None = None) -> dict[str, PerImage]:
+    """Take all of METRICS for a batch of complex images.
 
     Raises TypeError or ValueError for inputs that are not complex, unequal in shape or not
     (batch, row, column), for an empty mask and for a target that is zero throughout.
@@ -109,40 +109,48 @@ def evaluate(pred: Images, target: Images, mask: Mask | None = None) -> dict[str
 
 
 def image_norm(x: Num[Tensor, "*batch row column"]) -> Float[Tensor, "*batch"]:
-    """Euclidean norm over rows and columns."""
+    """Return the Euclidean norm over rows and columns."""
     norm: Tensor = torch.linalg.vector_norm(x, dim=PIXELS)
     return norm
 
 
-SMALLEST_MOTION = 0.5
-"""Pixels of true motion below which an angle is not counted."""
+SMALLEST_MOTION = 0.5  # pixels of true motion below which an angle is not counted
+FIELD_METRICS: dict[str, str] = {
+    "epe": "EPE (px)",
+    "magnitude_error": "magnitude error (px)",
+    "motion_bias": "motion bias (px)",
+    "angular_error": "angular error (°)",
+    "folded_area": "folded area (%)",
+    "warp_nrmse": "warped-image NRMSE",
+}
+"""What is measured of a registration, and how to write it on an axis."""
 
 
 def evaluate_fields(
-    pred: Fields, target: Fields, body: Shaped[Tensor, "batch *space"]
+    pred: Fields, target: Fields, foreground: Shaped[Tensor, "batch *space"]
 ) -> dict[str, PerImage]:
-    """Metrics of displacement fields (batch, n, *space) in pixels inside `body` (batch, *space).
+    """Measure displacement fields (batch, n, *space) in pixels inside `foreground` (batch, *space).
 
-    "epe": mean ‖û − u‖ (px); "magnitude_error": mean |‖û‖ − ‖u‖| (px); "magnitude_bias": mean
-    (‖û‖ − ‖u‖) (px; not relative: some breaths hardly move); "angular_error": mean angle between
+    "epe": mean ‖û − u‖ (px); "magnitude_error": mean |‖û‖ − ‖u‖| (px); "motion_bias": mean
+    (‖û‖ − ‖u‖) (px); "angular_error": mean angle between
     û and u in degrees where ‖u‖ > 0.5 px, 0 where there is no such pixel.
 
     Raises TypeError or ValueError naming the argument: unequal shapes, n other than 2 or 3, values
-    that are not finite, an empty body.
+    that are not finite, an empty foreground.
     """
     for name, field in (("pred", pred), ("target", target)):
         check_displacement(field, name)
         if not torch.isfinite(field).all():
             raise ValueError(f"{name}: expected finite displacements, got NaN or infinity")
     check_same("pred", pred, "target", target)
-    if body.shape != target[:, 0].shape:
+    if foreground.shape != target[:, 0].shape:
         raise ValueError(
-            f"body: expected shape {tuple(target[:, 0].shape)}, got {tuple(body.shape)}"
+            f"foreground: expected shape {tuple(target[:, 0].shape)}, got {tuple(foreground.shape)}"
         )
-    inside = body.flatten(1).to(target.dtype)
+    inside = foreground.flatten(1).to(target.dtype)
     empty = (inside.sum(1) == 0).nonzero().flatten().tolist()
     if empty:
-        raise ValueError(f"body: masks {empty} are empty")
+        raise ValueError(f"foreground: masks {empty} are empty")
     pred, target = pred.flatten(2), target.flatten(2)
     found, true = torch.linalg.vector_norm(pred, dim=1), torch.linalg.vector_norm(target, dim=1)
     inner = (pred * target).sum(1)
@@ -159,6 +167,6 @@ def evaluate_fields(
     return {
         "epe": mean(torch.linalg.vector_norm(pred - target, dim=1), inside),
         "magnitude_error": mean((found - true).abs(), inside),
-        "magnitude_bias": mean(found - true, inside),
+        "motion_bias": mean(found - true, inside),
         "angular_error": mean(angle, counted),
     }

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import torch
 from jaxtyping import Complex, Float, Shaped
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn import functional
 
+from perpcore._files import project_root
 from perpcore.data.coils import sense_adjoint, sense_forward
 from perpcore.data.motion import warp
 
@@ -16,10 +20,10 @@ Images = Complex[Tensor, "batch row column"]
 class _Block(nn.Sequential):
     """Two convolutions. No normalisation: it would hide the size of the image from the network."""
 
-    def __init__(self, channels_in: int, channels_out: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int) -> None:
         layers: list[nn.Module] = []
-        for c in (channels_in, channels_out):
-            layers += [nn.Conv2d(c, channels_out, 3, padding=1), nn.LeakyReLU(0.1, inplace=True)]
+        for c in (in_channels, out_channels):
+            layers += [nn.Conv2d(c, out_channels, 3, padding=1), nn.LeakyReLU(0.1, inplace=True)]
         super().__init__(*layers)
 
 
@@ -31,25 +35,25 @@ class UNet(nn.Module):
 
     Parameters
     ----------
-    width : int
+    chans : int
         Channels of the first level; each further level has twice those of the one above.
-    depth : int
+    num_pool_layers : int
         Number of times the image is halved.
-    widest : int
-        Where the doubling ends, in multiples of `width`: by default 1, 2, 3, 3, …
+    max_factor : int
+        Where the doubling ends, in multiples of `chans`: by default 1, 2, 3, 3, …
     """
 
-    def __init__(self, width: int = 16, depth: int = 3, widest: int = 3) -> None:
+    def __init__(self, chans: int = 16, num_pool_layers: int = 3, max_factor: int = 3) -> None:
         super().__init__()
-        widths = [width * min(2**level, widest) for level in range(depth + 1)]
-        self.depth = depth
+        widths = [chans * min(2**level, max_factor) for level in range(num_pool_layers + 1)]
+        self.num_pool_layers = num_pool_layers
         self.down = nn.ModuleList(
             _Block(c_in, c_out) for c_in, c_out in zip([2, *widths], widths, strict=False)
         )
         self.up = nn.ModuleList(
             _Block(deep + skip, skip) for deep, skip in zip(widths[1:], widths, strict=False)
         )
-        self.out = nn.Conv2d(width, 2, 1)
+        self.out = nn.Conv2d(chans, 2, 1)
         nn.init.normal_(self.out.weight, std=1e-3)
         if self.out.bias is not None:
             nn.init.zeros_(self.out.bias)
@@ -57,14 +61,14 @@ class UNet(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, image: Images) -> Images:
-        """Corrected images; any size is padded inside."""
+        """Return corrected images; any size is padded inside."""
         if image.ndim != 3 or not image.is_complex():
             raise ValueError(
                 "image: expected complex (batch, row, column), "
                 f"got {image.dtype} of shape {tuple(image.shape)}"
             )
         rows, columns = image.shape[-2:]
-        multiple = 2**self.depth
+        multiple = 2**self.num_pool_layers
         x = torch.view_as_real(image).permute(0, 3, 1, 2)
         x = functional.pad(x, (0, -columns % multiple, 0, -rows % multiple))
         x = x.contiguous(memory_format=torch.channels_last)
@@ -72,7 +76,7 @@ class UNet(nn.Module):
         for level, block in enumerate(self.down):
             x = block(x if level == 0 else functional.avg_pool2d(x, 2))
             skips.append(x)
-        for level in reversed(range(self.depth)):
+        for level in reversed(range(self.num_pool_layers)):
             x = functional.interpolate(x, scale_factor=2, mode="nearest")
             x = self.up[level](torch.cat([x, skips[level]], 1))
         x = self.out(x)[..., :rows, :columns]
@@ -86,14 +90,14 @@ class UnrolledNet(nn.Module):
 
     Parameters
     ----------
-    cascades, width, depth : int
+    n_cascades, chans, num_pool_layers : int
         Number of cascades, and size of their U-Nets.
     """
 
-    def __init__(self, cascades: int = 3, width: int = 16, depth: int = 2) -> None:
+    def __init__(self, n_cascades: int = 3, chans: int = 16, num_pool_layers: int = 2) -> None:
         super().__init__()
-        self.networks = nn.ModuleList(UNet(width, depth) for _ in range(cascades))
-        self.step = nn.Parameter(torch.full((cascades,), 0.5))
+        self.networks = nn.ModuleList(UNet(chans, num_pool_layers) for _ in range(n_cascades))
+        self.step = nn.Parameter(torch.full((n_cascades,), 0.5))
 
     def forward(
         self,
@@ -102,7 +106,7 @@ class UnrolledNet(nn.Module):
         coil_sensitivities: Complex[Tensor, "batch coil row column"],
         mask: Shaped[Tensor, "batch row column"],
     ) -> Images:
-        """Images from Aᴴy, y, S and the sampling mask."""
+        """Return images from Aᴴy, y, S and the sampling mask."""
         image = zero_filled
         for step, network in zip(self.step, self.networks, strict=True):
             residual = sense_forward(image, coil_sensitivities, mask) - kspace
@@ -114,35 +118,35 @@ class UnrolledNet(nn.Module):
 class MotionNet(nn.Module):
     """Coarse-to-fine registration network, after SPyNet (Ranjan and Black 2017).
 
-    A pyramid of small CNNs: each level upsamples the field of the level below, warps the moving
-    image by it and predicts a correction from both images, the field and, with `flow`, the normal
-    flow: the displacement along the image gradient that explains the difference of the images to
-    first order. It hands the network the direction of the motion. A small network without it
-    needs hundreds of steps to find that direction.
+    A pyramid of small CNNs. Each level upsamples the field of the level below, warps the moving
+    image by it and predicts a correction from both images, the field and, with `normal_flow`, the
+    normal flow: the displacement along the image gradient that explains the difference of the
+    images to first order. The normal flow tells the network the direction of the motion, which a
+    small network without it needs hundreds of steps to find.
 
     Parameters
     ----------
-    channels : int
+    in_channels : int
         Channels of each input image: 1 for magnitudes, 2 for complex images.
-    width : int
+    chans : int
         Channels of the hidden layers.
     levels : int
         Levels of the pyramid; the coarsest is 2^(levels − 1) times smaller.
-    flow : bool
+    normal_flow : bool
         Add the normal flow to the inputs of each level.
     """
 
     def __init__(
-        self, channels: int = 1, width: int = 16, levels: int = 4, flow: bool = True
+        self, in_channels: int = 1, chans: int = 16, levels: int = 4, normal_flow: bool = True
     ) -> None:
         super().__init__()
-        self.channels, self.levels, self.flow = channels, levels, flow
-        seen = (4 if flow else 2) * channels + 2
-        self.refine = nn.ModuleList(_refiner(seen, width) for _ in range(levels))
+        self.in_channels, self.levels, self.normal_flow = in_channels, levels, normal_flow
+        seen = (4 if normal_flow else 2) * in_channels + 2
+        self.refine = nn.ModuleList(_refiner(seen, chans) for _ in range(levels))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, fixed: Images, moving: Images) -> Float[Tensor, "batch 2 row column"]:
-        """Displacement in pixels that takes the moving image to the fixed one (see `motion`).
+        """Return the displacement in pixels that takes moving to fixed (see `data.motion`).
 
         With one channel only the magnitudes are seen. Rows and columns must be divisible by
         2^(levels − 1).
@@ -165,21 +169,21 @@ class MotionNet(nn.Module):
             )
         coarsest = pyramid[-1][0]
         field = coarsest.new_zeros(len(coarsest), 2, *coarsest.shape[-2:])
-        for level, (still, mobile) in zip(self.refine, reversed(pyramid), strict=True):
-            if field.shape[-2:] != still.shape[-2:]:
+        for level, (fixed_image, moving_image) in zip(self.refine, reversed(pyramid), strict=True):
+            if field.shape[-2:] != fixed_image.shape[-2:]:
                 field = 2 * functional.interpolate(
                     field, scale_factor=2, mode="bilinear", align_corners=False
                 )
-            warped = warp(mobile, field)
-            inputs = [still, warped, field]
-            if self.flow:
-                inputs.append(_normal_flow(still, warped))
+            warped = warp(moving_image, field)
+            inputs = [fixed_image, warped, field]
+            if self.normal_flow:
+                inputs.append(_normal_flow(fixed_image, warped))
             x = torch.cat(inputs, 1)
             field = field + level(x.contiguous(memory_format=torch.channels_last))
         return field.contiguous()
 
     def _to_channels(self, image: Tensor) -> Tensor:
-        if self.channels == 1:
+        if self.in_channels == 1:
             return image.abs().unsqueeze(1)
         return torch.view_as_real(image).permute(0, 3, 1, 2)
 
@@ -195,33 +199,62 @@ def _normal_flow(fixed: Tensor, moving: Tensor) -> Tensor:
     return torch.cat([scale * right, scale * down], 1)
 
 
-def _refiner(channels_in: int, width: int) -> nn.Sequential:
+def _refiner(in_channels: int, chans: int) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for c_in in (channels_in, width, width, width):
-        layers += [nn.Conv2d(c_in, width, 3, padding=1), nn.LeakyReLU(0.1, inplace=True)]
-    last = nn.Conv2d(width, 2, 3, padding=1)
+    for c_in in (in_channels, chans, chans, chans):
+        layers += [nn.Conv2d(c_in, chans, 3, padding=1), nn.LeakyReLU(0.1, inplace=True)]
+    last = nn.Conv2d(chans, 2, 3, padding=1)
     nn.init.normal_(last.weight, std=1e-3)
     return nn.Sequential(*layers, last)
 
 
 def parameter_count(model: nn.Module) -> int:
-    """Number of trainable scalars."""
+    """Count the trainable scalars."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
+MODELS: dict[str, type[nn.Module]] = {
+    "UNet": UNet, "UnrolledNet": UnrolledNet, "MotionNet": MotionNet,
+}  # fmt: skip
+
+
+def pretrained_names() -> list[str]:
+    """List the trained networks that come with the project, as "comparison/loss"."""
+    files = (project_root() / "data" / "pretrained").glob("*/*.safetensors")
+    return sorted(f"{path.parent.name}/{path.stem}" for path in files)
+
+
 def load_pretrained(name: str) -> nn.Module:
-    """A trained network that comes with the project, in evaluation mode, on the CPU.
+    """Load a trained network that comes with the project, for evaluation, on the CPU.
 
     Parameters
     ----------
     name : str
-        Task and loss: "recon/perp_l2" (a `UNet` for complex images (batch, row, column),
-        zero-filled and scaled to maximum 1), "unrolled/l1" (an `UnrolledNet`),
-        "registration/epe" (a `MotionNet`). `pretrained.names()` lists them, `pretrained.load_run`
-        says how each was trained.
+        One of `pretrained_names()`: "recon/perp_l2" (a `UNet` for complex images (batch, row,
+        column), zero-filled and scaled to maximum 1), "unrolled/l1" (an `UnrolledNet`),
+        "registration/epe" (a `MotionNet`).
 
-    Raises ValueError naming those there are, and `store.DamagedResultError` for a damaged file.
+    Returns
+    -------
+    Module
+        Its `config` is a dict of what trained it: data, steps, learning rate, weight, seed.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, listing the known ones, and for a damaged file, naming it.
     """
-    from perpcore import pretrained  # it builds networks, and so needs this module
-
-    return pretrained.load(name)
+    if name not in pretrained_names():
+        known = ", ".join(pretrained_names()) or "none"
+        raise ValueError(f"name: expected one of {known}, got {name!r}")
+    path = project_root() / "data" / "pretrained" / f"{name}.safetensors"
+    try:
+        with safe_open(path, "pt") as file:
+            record = file.metadata()
+            weights = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+        model = MODELS[record["class"]](**json.loads(record["arguments"]))
+        model.load_state_dict(weights)
+        model.config = json.loads(record["config"])
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
+        raise ValueError(f"{path}: damaged, or not of today's networks ({error})") from None
+    return model.eval()

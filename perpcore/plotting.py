@@ -1,26 +1,27 @@
-"""What several notebooks share: the style, complex images, and how figures and tables are saved."""
+"""What several notebooks share: the style, pictures of images and fields, figures and tables."""
 
 from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
 import pandas as pd
 import torch
-from IPython.display import display
+from IPython.display import Markdown, display
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.image import AxesImage
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 from torch import Tensor
 
-from perpcore.files import write_atomically
-from perpcore.inventory import FIGURES, figures_folder
+from perpcore._files import write_atomically
 
 LABELS = {
     "zero_filled": "zero-filled",
@@ -67,7 +68,7 @@ WIDTH = 7.0
 
 
 def set_style(photos: bool = False) -> None:
-    """The one style of all figures; also makes SVG output reproducible.
+    """Set the one style of all figures; also makes SVG output reproducible.
 
     With `photos` a notebook shows its pictures as JPEG: a tenth of the size for MR images.
     """
@@ -91,31 +92,31 @@ def set_style(photos: bool = False) -> None:
 
 
 def to_numpy(image: Tensor | np.ndarray) -> np.ndarray:
-    """The pixels of an image, wherever it lies."""
+    """Return the pixels of an image, wherever it lies."""
     return image.detach().cpu().numpy() if isinstance(image, torch.Tensor) else np.asarray(image)
 
 
 def show_magnitude(ax: Axes, image: Tensor | np.ndarray, vmax: float) -> AxesImage:
-    """|image| in grey from 0 to vmax, without ticks."""
+    """Show |image| in grey from 0 to vmax, without ticks."""
     frameless(ax)
     return ax.imshow(np.abs(to_numpy(image)), cmap="gray", vmin=0, vmax=vmax)
 
 
-def show_phase(ax: Axes, image: Tensor | np.ndarray, body: np.ndarray) -> AxesImage:
-    """Phase in rad on a cyclic map, only where `body`: elsewhere it has no meaning."""
+def show_phase(ax: Axes, image: Tensor | np.ndarray, foreground: np.ndarray) -> AxesImage:
+    """Show the phase in rad on a cyclic map, in the foreground: elsewhere it has no meaning."""
     frameless(ax)
-    phase = np.where(body, np.angle(to_numpy(image)), np.nan)
+    phase = np.where(foreground, np.angle(to_numpy(image)), np.nan)
     return ax.imshow(phase, cmap="twilight", vmin=-np.pi, vmax=np.pi)
 
 
 def show_error(ax: Axes, error: np.ndarray, limit: float) -> AxesImage:
-    """Signed error from −limit (blue) to +limit (red); NaN in grey."""
+    """Show a signed error from −limit (blue) to +limit (red); NaN in grey."""
     frameless(ax)
     return ax.imshow(error, cmap="RdBu_r", vmin=-limit, vmax=limit)
 
 
 def show_arrows(ax: Axes, field: Tensor, every: int, color: str = COLORS["l1"]) -> None:
-    """A displacement field (2, row, column) as arrows, twice as long, one per `every` pixels.
+    """Show a displacement field (2, row, column) as arrows, twice as long, one per `every` pixels.
 
     Displacements below 0.1 px are left out.
     """
@@ -126,7 +127,7 @@ def show_arrows(ax: Axes, field: Tensor, every: int, color: str = COLORS["l1"]) 
 
 
 def field_colors(field: Tensor | np.ndarray, largest: float) -> np.ndarray:
-    """A displacement field (2, row, column) as RGB: hue for direction, saturation for length.
+    """Turn a displacement field (2, row, column) into RGB: hue is direction, saturation length.
 
     Right yellow, down orange, left purple, up blue: opposites differ for colour-blind readers.
     """
@@ -142,7 +143,7 @@ def field_colors(field: Tensor | np.ndarray, largest: float) -> np.ndarray:
 
 
 def draw_wheel(ax: Axes, largest: float) -> None:
-    """The legend of `field_colors`: the colour of each vector up to `largest` pixels."""
+    """Draw the legend of `field_colors`: the colour of each vector up to `largest` pixels."""
     y, x = np.mgrid[-1:1:101j, -1:1:101j]
     ax.imshow(np.where((np.hypot(x, y) <= 1)[..., None], field_colors(np.stack([x, y]), 1), 1))
     ax.axis("off")
@@ -150,13 +151,41 @@ def draw_wheel(ax: Axes, largest: float) -> None:
 
 
 def frameless(ax: Axes) -> None:
-    """No ticks, no frame; what is NaN shows grey."""
+    """Remove ticks and frame; what is NaN shows grey."""
     ax.set(xticks=[], yticks=[], facecolor="0.85")
     ax.spines[:].set_visible(False)
 
 
+def show_reconstructions(
+    figure: FigureBase, images: dict[str, Tensor], foreground: np.ndarray, title: str
+) -> None:
+    """Show complex images by name, "target" first: one column each, one scale per row.
+
+    Rows: magnitude, magnitude error, phase and phase error; the last three in the foreground.
+    """
+    axes = figure.subplots(4, len(images))
+    figure.suptitle(title, fontsize=8)
+    target = to_numpy(images["target"])
+    peak = float(np.quantile(np.abs(target), 0.998))
+    for column, (name, image) in zip(axes.T, images.items(), strict=True):
+        pixels = to_numpy(image)
+        error = np.where(foreground, np.abs(pixels) - np.abs(target), np.nan)
+        turned = np.where(foreground, np.angle(pixels * target.conj()), np.nan)
+        shown = [
+            show_magnitude(column[0], pixels, peak), show_error(column[1], error, 0.2 * peak),
+            show_phase(column[2], pixels, foreground), show_error(column[3], turned, 0.5),
+        ]  # fmt: skip
+        column[0].set_title(LABELS[name])
+    for ax in axes[[1, 3], 0]:  # the target has no error
+        ax.clear()
+        ax.axis("off")
+    labels = ("|Ŷ| (a.u.)", "|Ŷ|−|Y| (a.u.)", "φ (rad)", "Δφ (rad)")
+    for row, drawn, label in zip(axes, shown, labels, strict=True):
+        figure.colorbar(drawn, ax=row, label=label, shrink=0.9, pad=0.01, aspect=10)
+
+
 def boxes(ax: Axes, values: dict[str, np.ndarray]) -> None:
-    """One box per loss in its colour, named below the axis, of its (seed, image) values.
+    """Draw one box per loss in its colour, named below the axis, of its (seed, image) values.
 
     The box is over images, each averaged over its seeds, without outliers; dashes beside it are
     the means of several seeds.
@@ -172,34 +201,71 @@ def boxes(ax: Axes, values: dict[str, np.ndarray]) -> None:
     ax.set_xticks(range(1, len(values) + 1), [LABELS[name] for name in values], rotation=90)
 
 
-def save_figure(fig: Figure, name: str, numbers: dict[str, Any], preset: str = "any") -> None:
-    """Write NAME.png, NAME.svg and NAME.json (what is drawn, to 6 digits) to the figures folder.
+def calibration_curve(tables: Sequence[pd.DataFrame], acceleration: int) -> pd.DataFrame:
+    """Average `Result.calibration` over seeds, in bins of more than 200 pixels."""
+    table = pd.concat([t[t.acceleration == acceleration] for t in tables])
+    table = table.groupby(level=0).mean()
+    return table[table["count"] > 200]
 
-    The same numbers give byte-identical SVG and JSON. `preset` is "any" where nothing is trained.
+
+def draw_calibration(
+    axes: Sequence[Axes], curves: dict[str, pd.DataFrame], limits: tuple[float, float]
+) -> None:
+    """Draw predicted against true length, and the relative deviation in per cent."""
+    for name, curve in curves.items():
+        style: dict[str, Any] = {"color": COLORS[name], "ls": LINES.get(name, ":"), "lw": 1.3}
+        axes[0].plot(curve.target, curve.pred, label=LABELS[name], **style)
+        axes[1].plot(curve.target, 100 * (curve.pred / curve.target - 1), **style)
+    top = max(curve.target.max() for curve in curves.values())
+    axes[0].plot([0, top], [0, top], color="0.6", lw=0.6)
+    axes[1].axhline(0, color="0.6", lw=0.6)
+    axes[1].set(ylim=limits, ylabel="relative bias (%)")
+
+
+def save_figure(
+    fig: Figure,
+    folder: Path | str,
+    name: str,
+    numbers: dict[str, Any],
+    *,
+    caption: str,
+    alt: str,
+    preset: str = "any",
+) -> None:
+    """Write NAME.png, NAME.svg and NAME.json (what is drawn, to 6 digits), and show the figure.
+
+    The same numbers give byte-identical SVG and JSON.
+
+    Parameters
+    ----------
+    caption : str
+        What is drawn: every axis, symbol and colour that has no label in the figure.
+    alt : str
+        The figure in words, for readers who do not see it.
+    preset : str
+        Size of the experiments behind it; "any" where nothing is trained.
     """
-    fig.set_label(name)
     for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
         buffer = io.BytesIO()
         fig.savefig(buffer, format=kind, dpi=150, metadata=metadata)
-        write_atomically(figures_folder() / f"{name}.{kind}", buffer.getvalue())
-    _save_json(name, numbers, preset)
+        write_atomically(Path(folder) / f"{name}.{kind}", buffer.getvalue())
+    _save_json(Path(folder), name, {"numbers": numbers, "caption": caption, "alt": alt}, preset)
+    show(fig, caption=caption, alt=alt)
 
 
-def show(fig: Figure, alt: str = "") -> None:
-    """Display a figure with its alternative text and close it.
-
-    `alt` says in words what a reader who does not see the figure should know; by default it is
-    the inventory's, for figures that went through `save_figure`.
-    """
-    spoken = {"alt": alt or FIGURES[str(fig.get_label())].alt}
+def show(fig: Figure, *, caption: str = "", alt: str) -> None:
+    """Display a figure with its alternative text, its caption below it, and close it."""
+    spoken = {"alt": alt}
     display(fig, metadata={"image/png": spoken, "image/jpeg": spoken})
+    if caption:
+        display(Markdown(f"*{caption}*"))
     plt.close(fig)
 
 
 def wide_table(
     rows: list[dict[str, Any]], metrics: dict[str, str], digits: dict[str, int]
 ) -> pd.DataFrame:
-    """Rows of `statistics.compare` as "mean [low, high]", one column per metric.
+    """Arrange rows of `statistics.compare` as "mean [low, high]", one column per metric.
 
     `metrics` gives the columns' order and labels, `digits` the decimals where they are not 3. An
     asterisk marks p < 0.05 after Holm's correction.
@@ -216,22 +282,31 @@ def wide_table(
     return wide[list(metrics)].rename(columns=metrics)
 
 
-def save_table(table: pd.DataFrame, name: str, numbers: dict[str, Any], preset: str) -> None:
-    """Write NAME.md (as shown) and NAME.json (the numbers behind it) to the figures folder."""
-    text = f"{FIGURES[name].caption} (preset {preset}).\n\n{table.to_markdown()}\n"
-    write_atomically(figures_folder() / f"{name}.md", text.encode())
-    _save_json(name, numbers, preset)
+def save_table(
+    table: pd.DataFrame,
+    folder: Path | str,
+    name: str,
+    numbers: dict[str, Any],
+    *,
+    caption: str,
+    preset: str = "any",
+) -> None:
+    """Write NAME.md (as shown) and NAME.json (the numbers behind it), and show the table."""
+    text = f"{caption}\n\n{table.reset_index().to_markdown(index=False)}\n"
+    write_atomically(Path(folder) / f"{name}.md", text.encode())
+    _save_json(Path(folder), name, {"numbers": numbers, "caption": caption}, preset)
+    display(table)
+    display(Markdown(f"*{caption}*"))
 
 
-def _save_json(name: str, numbers: dict[str, Any], preset: str) -> None:
-    caption, notebook, _ = FIGURES[name]
-    record = {"numbers": numbers, "preset": preset, "caption": caption, "notebook": notebook}
-    text = json.dumps(_rounded(record), indent=1, sort_keys=True, ensure_ascii=False)
-    write_atomically(figures_folder() / f"{name}.json", (text + "\n").encode())
+def _save_json(folder: Path, name: str, record: dict[str, Any], preset: str) -> None:
+    content = _rounded({**record, "preset": preset})
+    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False)
+    write_atomically(folder / f"{name}.json", (text + "\n").encode())
 
 
 def _rounded(value: Any) -> Any:
-    """Plain JSON types, floats to 6 significant digits."""
+    """Return plain JSON types, floats to 6 significant digits."""
     if isinstance(value, dict):
         return {str(k): _rounded(v) for k, v in value.items()}
     if isinstance(value, (list, tuple, np.ndarray, pd.Series)):

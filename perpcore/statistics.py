@@ -6,6 +6,7 @@ from collections.abc import Container, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 
 class Interval(NamedTuple):
@@ -14,6 +15,17 @@ class Interval(NamedTuple):
     mean: float
     low: float
     high: float
+
+
+def seed_image_values(
+    tables: Sequence[pd.DataFrame], metric: str, acceleration: int | None = None
+) -> np.ndarray:
+    """Return (seed, image) values of a metric from `Result.metrics`, one table per seed.
+
+    At one acceleration, or with None at all of them, one after the other.
+    """
+    chosen = [t if acceleration is None else t[t.acceleration == acceleration] for t in tables]
+    return np.stack([t.sort_values(["acceleration", "image"])[metric] for t in chosen])
 
 
 def mean_interval(values: np.ndarray, *, resamples: int = 2000, seed: int = 0) -> Interval:

@@ -1,176 +1,274 @@
-"""What a training step draws from."""
+"""Generated training, validation and test data as torch data sets.
+
+Every data set draws sample number i of its split from (seed, i) alone. So `dataset[i]`, a batch
+and a `DataLoader` see the same images, and each loss of a comparison the same ones in the same
+order. `dataset[i]` is a named tuple without batch axis, of which a `DataLoader` makes batches;
+`dataset.batch(indices)` draws several at once, which is faster.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from collections.abc import Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Complex, Float
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from perpcore.data import motion, phantoms
 from perpcore.data.coils import sense_adjoint, sense_forward, simulate_csm
 from perpcore.data.kspace import complex_noise, fft2c, ifft2c, sampling_mask
-from perpcore.experiments.configs import MotionRun, Run
 
 Images = Complex[Tensor, "batch row column"]
 Masks = Bool[Tensor, "batch row column"]
 
 SPLITS = ("train", "validation", "test")
+FOREGROUND = 0.1
+"""A measured pixel above this share of the image's maximum is foreground."""
 
 
 class ReconBatch(NamedTuple):
-    """Network input, target and body mask."""
+    """One receive coil: network input, target and foreground, scaled to max |zero_filled| = 1."""
 
     zero_filled: Images
     target: Images
-    body: Masks
+    foreground: Masks
 
     @property
     def inputs(self) -> tuple[Tensor]:
-        """Arguments of the network."""
+        """Arguments of `models.UNet`."""
         return (self.zero_filled,)
 
 
-B = TypeVar("B", bound="tuple[Tensor, ...]")
-
-NOT_OF_THE_DATA = frozenset(
-    {
-        "loss", "weight", "loss_options", "loss_scale", "width", "depth", "cascades", "flow",
-        "steps", "batch", "learning_rate", "warmup", "validate_every", "n_validation", "n_test",
-        "evaluate_on", "preset",
-    }
-)  # fmt: skip
-"""Fields of a run that its batches do not depend on; a field not named here counts."""
-
-
-class _Kept:
-    """Batches that were drawn, by their data, split, samples and acceleration."""
-
-    def __init__(self) -> None:
-        self.limit = self.used = 0
-        self.batches: dict[tuple[Any, ...], tuple[Tensor, ...]] = {}
-        self.data: Any = None  # those of all batches, where it is known that there are no others
-
-    def add(self, name: tuple[Any, ...], drawn: tuple[Tensor, ...]) -> None:
-        needed = sum(part.nbytes for part in drawn)
-        if self.used + needed > self.limit and self.data != name[0]:
-            self.batches = {k: v for k, v in self.batches.items() if k[0] == name[0]}
-            self.used = sum(part.nbytes for batch in self.batches.values() for part in batch)
-            self.data = name[0]
-        if self.used + needed <= self.limit:
-            self.batches[name] = drawn
-            self.used += needed
-            self.data = name[0] if self.data == name[0] else None
-
-
-_kept = _Kept()
-
-
-def keep_batches(limit: int) -> None:
-    """Keep up to `limit` bytes of the batches that are drawn on the CPU; 0 keeps none.
-
-    For a process that trains several runs on the same data. What came first stays, until another
-    run's data need the room.
-    """
-    if limit != _kept.limit:
-        _kept.limit, _kept.used, _kept.batches = limit, 0, {}
-
-
-class Batches(Generic[B]):
-    """Batches of a run's data: what training, validation and test ask for."""
-
-    def __init__(self, run: Run, device: torch.device | str = "cpu") -> None:
-        self.run, self.device = run, torch.device(device)
-        fields = {k: v for k, v in vars(run).items() if k not in NOT_OF_THE_DATA}
-        self._data = type(self), tuple(sorted(fields.items()))
-
-    def draw(self, split: str, indices: range, acceleration: int | None) -> B:
-        """Samples `indices` of a split; those of another call do not change them."""
-        raise TypeError(f"{type(self).__name__} draws nothing")
-
-    def batch(self, split: str, indices: range, acceleration: int | None = None) -> B:
-        """Samples `indices` of a split; by default each with one of the run's accelerations."""
-        name = (self._data, split, indices, acceleration)
-        if name in _kept.batches:
-            return cast(B, _kept.batches[name])
-        drawn = self.draw(split, indices, acceleration)
-        if _kept.limit and self.device.type == "cpu":
-            _kept.add(name, drawn)
-        return drawn
-
-    def training_batch(self, step: int) -> B:
-        """Batch of a training step: new samples at every step, accelerations mixed."""
-        first = step * self.run.batch
-        return self.batch("train", range(first, first + self.run.batch))
-
-
-class PhantomRecon(Batches[ReconBatch]):
-    """Undersampled generated images, the same for every loss and every device.
-
-    Validation and test images are the same for every seed; training images depend on it. An
-    image's sampling mask and noise depend on its index only.
-    """
-
-    def draw(self, split: str, indices: range, acceleration: int | None) -> ReconBatch:
-        """Images `indices` of a split, each with its own mask and noise."""
-        seed = split_seed(self.run, split)
-        run = self.run
-        images, body = phantoms.generate(indices, run.size, seed=seed, device=self.device)
-        if run.rough_phase:
-            phase = _noise(run, [seed, 41], indices, run.rough_phase).real.to(self.device)
-            images = images * torch.polar(torch.ones_like(phase), phase)
-        zero_filled = undersample(images, run, [seed], indices, acceleration)
-        zero_filled, target = scale_to_input(zero_filled, images)
-        if run.inputs == "magnitude":
-            zero_filled = zero_filled.abs().to(images.dtype)
-        if run.target_noise and split == "train":
-            target = target + _noise(run, [seed, 43], indices, run.target_noise).to(self.device)
-        return ReconBatch(zero_filled, target, body)
-
-
-class MultiCoilBatch(NamedTuple):
-    """Aᴴy, target and body, and what an unrolled network needs besides."""
+class SenseBatch(NamedTuple):
+    """Several receive coils: Aᴴy, target and foreground, and what data consistency needs."""
 
     zero_filled: Images
     target: Images
-    body: Masks
+    foreground: Masks
     kspace: Complex[Tensor, "batch coil row column"]
     coil_sensitivities: Complex[Tensor, "batch coil row column"]
     mask: Masks
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        """Arguments of the network."""
+        """Arguments of `models.UnrolledNet`."""
         return self.zero_filled, self.kspace, self.coil_sensitivities, self.mask
 
 
-class PhantomMultiCoil(Batches[MultiCoilBatch]):
-    """The images of `PhantomRecon` seen by several coils, each with its own noise."""
+class RegistrationBatch(NamedTuple):
+    """Two zero-filled images, the true displacement in pixels, and both images fully sampled.
 
-    def draw(self, split: str, indices: range, acceleration: int | None) -> MultiCoilBatch:
-        """Images `indices` of a split, each with its own mask, noise and sensitivities."""
-        run, seed = self.run, split_seed(self.run, split)
-        images, body = phantoms.generate(indices, run.size, seed=seed, device=self.device)
+    Displacement and foreground belong to the fixed image; see `motion` for the convention.
+    """
+
+    fixed: Images
+    moving: Images
+    target: Float[Tensor, "batch 2 row column"]
+    foreground: Masks
+    fixed_full: Images
+    moving_full: Images
+
+    @property
+    def inputs(self) -> tuple[Tensor, Tensor]:
+        """Arguments of `models.MotionNet`."""
+        return self.fixed, self.moving
+
+
+B = TypeVar("B", bound="tuple[Tensor, ...]")
+
+
+class Samples(Dataset[B], Generic[B]):
+    """What all data sets share.
+
+    Parameters
+    ----------
+    split : {"train", "validation", "test"}
+        Training samples depend on `seed`; validation and test samples are the same for all seeds.
+    length : int
+        Number of samples. Generated data have no end, so any number will do.
+    size : int
+        Rows and columns.
+    accelerations : sequence of int
+        Each sample draws one of them; to evaluate at one acceleration, give that one alone.
+    sampling : str
+        One of `kspace.MASKS`.
+    noise : float
+        Standard deviation in real and imaginary part of k-space, for images of maximum 1.
+    seed, device
+        See above; where batches are computed.
+    """
+
+    def __init__(
+        self,
+        split: str = "train",
+        length: int = 1024,
+        *,
+        size: int = 96,
+        accelerations: Sequence[int] = (4, 8),
+        sampling: str = "radial",
+        noise: float = 0.05,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        if split not in SPLITS:
+            raise ValueError(f"split: expected one of {', '.join(SPLITS)}, got {split!r}")
+        self.split, self.length, self.size = split, length, size
+        self.accelerations, self.sampling, self.noise = tuple(accelerations), sampling, noise
+        self.seed = {"validation": 1, "test": 2}.get(split, 1000 + seed)
+        self.device = torch.device(device)
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> B:
+        if not 0 <= index < self.length:
+            raise IndexError(f"index: expected 0 … {self.length - 1}, got {index}")
+        batch = self.batch([index])
+        return type(batch)(*(part[0] for part in batch))
+
+    def batch(self, indices: Sequence[int]) -> B:
+        """Draw samples `indices` as one batch on the device."""
+        raise NotImplementedError
+
+    def _acceleration(self, rng: np.random.Generator) -> int:
+        one, *others = self.accelerations
+        return int(rng.choice(self.accelerations)) if others else one
+
+    def _mask_and_noise(
+        self, key: list[int], n_coils: int | None = None
+    ) -> tuple[Tensor, Tensor, np.random.Generator]:
+        """Sampling mask and k-space noise of one sample, and the generator that goes on."""
+        one, *others = self.accelerations
+        rng = np.random.default_rng([*key, 0 if others else one, *([47] if n_coils else [])])
+        shape = (self.size, self.size)
+        mask = sampling_mask(self.sampling, shape, self._acceleration(rng), rng)
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        of_coils = (n_coils, *shape) if n_coils else shape
+        return mask, complex_noise(of_coils, self.noise, generator, "cpu"), rng
+
+    def _pixel_noise(self, indices: Sequence[int], key: int, sd: float) -> Tensor:
+        """Complex Gaussian noise (batch, row, column) on the pixels."""
+        drawn = []
+        for index in indices:
+            rng = np.random.default_rng([self.seed, key, index])
+            generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+            drawn.append(complex_noise((self.size, self.size), sd, generator, "cpu"))
+        return torch.stack(drawn).to(self.device)
+
+    def _undersample(self, images: Images, indices: Sequence[int], *key: int) -> Images:
+        """Zero-filled images from noisy undersampled k-space."""
+        drawn = [self._mask_and_noise([self.seed, *key, i]) for i in indices]
+        masks, noise = (
+            torch.stack(x).to(images.device) for x in list(zip(*drawn, strict=True))[:2]
+        )
+        return ifft2c((fft2c(images) + noise) * masks)
+
+
+class PhantomRecon(Samples[ReconBatch]):
+    """Undersampled generated images of one coil.
+
+    Parameters
+    ----------
+    rough_phase : float
+        Standard deviation in rad of a phase that is independent from pixel to pixel and belongs
+        to the true image.
+    target_noise : float
+        Standard deviation of noise in each part of the training targets.
+    inputs : {"complex", "magnitude"}
+        With "magnitude" the network does not see the phase.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        rough_phase: float = 0.0,
+        target_noise: float = 0.0,
+        inputs: str = "complex",
+        **options: Any,
+    ) -> None:
+        super().__init__(*args, **options)
+        self.rough_phase, self.target_noise, self.inputs = rough_phase, target_noise, inputs
+
+    def batch(self, indices: Sequence[int]) -> ReconBatch:
+        """Draw images `indices`, each with its own mask and noise."""
+        images, foreground = phantoms.generate(
+            indices, self.size, seed=self.seed, device=self.device
+        )
+        if self.rough_phase:
+            phase = self._pixel_noise(indices, 41, self.rough_phase).real
+            images = images * torch.polar(torch.ones_like(phase), phase)
+        zero_filled, target = scale_to_input(self._undersample(images, indices), images)
+        if self.inputs == "magnitude":
+            zero_filled = zero_filled.abs().to(images.dtype)
+        if self.target_noise and self.split == "train":
+            target = target + self._pixel_noise(indices, 43, self.target_noise)
+        return ReconBatch(zero_filled, target, foreground)
+
+
+class PhantomSense(Samples[SenseBatch]):
+    """The images of `PhantomRecon` seen by `n_coils` coils, each with its own noise."""
+
+    def __init__(self, *args: Any, n_coils: int = 8, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.n_coils = n_coils
+
+    def batch(self, indices: Sequence[int]) -> SenseBatch:
+        """Draw images `indices`, each with its own mask, noise and coil sensitivities."""
+        images, foreground = phantoms.generate(
+            indices, self.size, seed=self.seed, device=self.device
+        )
         masks, noise, maps = [], [], []
         for index in indices:
-            rng = np.random.default_rng([seed, index, acceleration or 0, 47])
-            rate = acceleration or int(rng.choice(run.accelerations))
-            masks.append(sampling_mask(run.sampling, (run.size, run.size), rate, rng))
-            generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-            shape = (run.coils, run.size, run.size)
-            noise.append(complex_noise(shape, run.noise, generator, "cpu"))
-            maps.append(simulate_csm(run.size, run.coils, rng))
-        mask, sensitivities = (torch.stack(x).to(images.device) for x in (masks, maps))
-        measured = sense_forward(images, sensitivities) + torch.stack(noise).to(images.device)
+            mask, of_coils, rng = self._mask_and_noise([self.seed, index], self.n_coils)
+            masks.append(mask)
+            noise.append(of_coils)
+            maps.append(simulate_csm(self.size, self.n_coils, rng))
+        mask, csm = (torch.stack(x).to(images.device) for x in (masks, maps))
+        measured = sense_forward(images, csm) + torch.stack(noise).to(images.device)
         kspace = measured * mask.unsqueeze(1)
-        zero_filled = sense_adjoint(kspace, sensitivities)
+        zero_filled = sense_adjoint(kspace, csm)
         scale = zero_filled.abs().amax((-2, -1), keepdim=True)
-        return MultiCoilBatch(
-            zero_filled / scale, images / scale, body, kspace / scale.unsqueeze(1), sensitivities,
-            mask,
-        )  # fmt: skip
+        return SenseBatch(
+            zero_filled / scale, images / scale, foreground, kspace / scale.unsqueeze(1), csm, mask
+        )
+
+
+class PhantomMotion(Samples[RegistrationBatch]):
+    """Two undersampled states of generated torsos in coronal view, and the motion between them.
+
+    `sliding` makes the motion slide along the chest wall.
+    """
+
+    def __init__(self, *args: Any, sliding: bool = False, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.sliding = sliding
+
+    @staticmethod
+    def largest(size: int) -> float:
+        """Return the largest displacement to expect, in pixels: breath and deformation."""
+        return 1.3 * motion.MAX_AMPLITUDE * size
+
+    def batch(self, indices: Sequence[int]) -> RegistrationBatch:
+        """Draw pairs `indices`, each image with its own mask and noise."""
+        displacement = motion.respiratory(
+            indices, self.size, seed=self.seed, sliding=self.sliding, device=self.device
+        )
+        fixed_full, moving_full, foreground = self._states(indices, displacement)
+        fixed, moving = (
+            scale_to_input(self._undersample(images, indices, key), images)[0]
+            for key, images in ((17, fixed_full), (18, moving_full))
+        )
+        return RegistrationBatch(fixed, moving, displacement, foreground, fixed_full, moving_full)
+
+    def _states(self, indices: Sequence[int], displacement: Tensor) -> tuple[Tensor, ...]:
+        """Fixed and moving image as if fully sampled, and the foreground of the fixed one."""
+        options: dict[str, Any] = {"seed": self.seed, "kind": "coronal", "device": self.device}
+        moving = phantoms.generate(indices, self.size, **options)
+        fixed = phantoms.generate(indices, self.size, displacement=displacement, **options)
+        return fixed.image, moving.image, fixed.mask
 
 
 def scale_to_input(zero_filled: Images, target: Images) -> tuple[Images, Images]:
@@ -184,91 +282,6 @@ def scale_to_input(zero_filled: Images, target: Images) -> tuple[Images, Images]
     return zero_filled / scale, target / scale
 
 
-class MotionBatch(NamedTuple):
-    """Network inputs, true field and body, and the images as if fully sampled.
-
-    The field is in pixels; see `motion` for its convention. Body and field belong to the fixed
-    image.
-    """
-
-    fixed: Images
-    moving: Images
-    target: Float[Tensor, "batch 2 row column"]
-    body: Masks
-    fixed_full: Images
-    moving_full: Images
-
-    @property
-    def inputs(self) -> tuple[Tensor, Tensor]:
-        """Arguments of the network."""
-        return self.fixed, self.moving
-
-
-class PhantomMotion(Batches[MotionBatch]):
-    """Two undersampled states of generated torsos in coronal view, and the motion between them.
-
-    Collections, splits and what an index determines are as in `PhantomRecon`. Each zero-filled
-    image is divided by its maximum magnitude.
-    """
-
-    run: MotionRun
-
-    def __init__(self, run: MotionRun, device: torch.device | str = "cpu") -> None:
-        super().__init__(run, device)
-        self.largest = 1.3 * motion.MAX_AMPLITUDE * run.size
-
-    def draw(self, split: str, indices: range, acceleration: int | None) -> MotionBatch:
-        """Pairs `indices` of a split, each image with its own mask and noise."""
-        run, seed = self.run, split_seed(self.run, split)
-        field = motion.respiratory(
-            indices, run.size, seed=seed, sliding=run.sliding, device=self.device
-        )
-        moved, still, body = self.states(split, indices, field)
-        seen = []
-        for state, images in enumerate((moved, still)):
-            zero_filled = undersample(images, run, [seed, 17 + state], indices, acceleration)
-            seen.append(scale_to_input(zero_filled, images)[0])
-        fixed, moving = seen
-        return MotionBatch(fixed, moving, field, body, moved, still)
-
-    def states(self, split: str, indices: range, field: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Fixed and moving image as if fully sampled, and the body in the fixed one."""
-        seed, size = split_seed(self.run, split), self.run.size
-        still = phantoms.generate(indices, size, seed=seed, kind="coronal", device=self.device)
-        moved = phantoms.generate(
-            indices, size, seed=seed, kind="coronal", device=self.device, displacement=field
-        )
-        return moved.image, still.image, moved.mask
-
-
-def split_seed(run: Run, split: str) -> int:
-    """Seed of a split: training images differ between runs' seeds, the others do not."""
-    if split not in SPLITS:
-        raise ValueError(f"split: expected one of {', '.join(SPLITS)}, got {split!r}")
-    return {"validation": 1, "test": 2}.get(split, 1000 + run.seed)
-
-
-def _noise(run: Run, seed: list[int], indices: range, sd: float) -> Tensor:
-    """Complex Gaussian noise on the pixels, each image's by its own (seed, index)."""
-    shape, drawn = (run.size, run.size), []
-    for index in indices:
-        rng = np.random.default_rng([*seed, index])
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        drawn.append(complex_noise(shape, sd, generator, "cpu"))
-    return torch.stack(drawn)
-
-
-def undersample(
-    images: Images, run: Run, seed: list[int], indices: range, acceleration: int | None
-) -> Images:
-    """Zero-filled images from noisy undersampled k-space, each by its own (seed, index)."""
-    shape = (run.size, run.size)
-    masks, noise = [], []
-    for index in indices:
-        rng = np.random.default_rng([*seed, index, acceleration or 0])
-        rate = acceleration or int(rng.choice(run.accelerations))
-        masks.append(sampling_mask(run.sampling, shape, rate, rng))
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        noise.append(complex_noise(shape, run.noise, generator, "cpu"))
-    kspace = fft2c(images) + torch.stack(noise).to(images.device)
-    return ifft2c(kspace * torch.stack(masks).to(images.device))
+def foreground_mask(images: Images) -> Masks:
+    """Mark where an image shows something: above `FOREGROUND` of its maximum."""
+    return images.abs() > FOREGROUND * images.abs().amax((-2, -1), keepdim=True)

@@ -1,6 +1,7 @@
-"""The run store: where the result of a run lies, how it is written, found and checked.
+"""Results: one HDF5 file per run, found by the name of its configuration.
 
-One folder per run, named by its key, holds `result.h5` and, while it trains, checkpoints.
+Precomputed results come with the project in data/results/<preset>/, own ones lie in
+data/runs/<preset>/. Both belong to `RESULTS_VERSION`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import os
 import platform
 import subprocess
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,20 +20,20 @@ import h5py
 import numpy as np
 import pandas as pd
 import torch
-from filelock import FileLock
 from torch import Tensor
 
 import perpcore
-from perpcore.experiments.configs import FORMAT_VERSION, Run
-from perpcore.files import seal, unseal, write_atomically
-from perpcore.sources import source_hash
+from perpcore._files import project_root, write_atomically
+from perpcore.experiments.configs import Config, from_dict
 
-_MAGIC = "perpcore result"
+RESULTS_VERSION = 3
+"""Raise by hand when a run would give other numbers; tests/experiments/test_golden.py tells."""
+
 _TABLES = ("metrics", "history", "calibration")
 
 
 class DamagedResultError(RuntimeError):
-    """A results file that is not whole, not ours or of another run."""
+    """A file that is not whole, or not a result."""
 
 
 @dataclass
@@ -40,11 +41,11 @@ class Result:
     """What a run leaves behind.
 
     `metrics` has one row per test image and acceleration; `history` one per validation;
-    `calibration` one per acceleration and bin of |Y|; `examples` are complex64 images, one entry
-    per acceleration; `weights` the network's parameters.
+    `calibration` one per acceleration and bin of |Y|; `examples` are complex64 images or fields,
+    one entry per acceleration; `weights` the network's parameters.
     """
 
-    run: Run
+    config: Config
     metrics: pd.DataFrame
     history: pd.DataFrame
     calibration: pd.DataFrame
@@ -53,143 +54,87 @@ class Result:
     provenance: dict[str, Any]
 
 
-def project_root() -> Path:
-    """Folder that holds notebooks/ and figures/: the nearest above the working folder."""
-    here = Path.cwd()
-    for folder in (here, *here.parents, Path(perpcore.__file__).parents[1]):
-        if (folder / "notebooks").is_dir() and (folder / "perpcore").is_dir():
-            return folder
-    return here
-
-
-def runs_folder() -> Path:
-    """The run store: `PERPCORE_RUNS`, or data/runs of the project."""
-    return Path(os.environ.get("PERPCORE_RUNS") or project_root() / "data" / "runs")
-
-
-def shipped_path(run: Run) -> Path:
-    """File of a result that comes with the project, there or not: data/results/<preset>/."""
-    return shipped_folder(run.preset) / f"{run.name}.h5"
-
-
-def shipped_folder(preset: str) -> Path:
-    """Where the results of a preset lie that come with the project."""
+def precomputed_folder(preset: str) -> Path:
+    """Return where the results of a preset lie that come with the project."""
     return project_root() / "data" / "results" / preset
 
 
-def shipped_is_current(preset: str) -> bool:
-    """Whether the shipped results are of today's code, as `stamp_shipped` last said."""
-    stamp = shipped_folder(preset) / "code.json"
-    return stamp.exists() and json.loads(stamp.read_text())["code"] == source_hash()
+def precomputed_path(config: Config) -> Path:
+    """Return the file of a precomputed result, there or not."""
+    return precomputed_folder(config.preset) / f"{config.name}.h5"
 
 
-def stamp_shipped(preset: str) -> None:
-    """Record that the shipped results of a preset are what today's code gives."""
-    content = json.dumps({"code": source_hash()}) + "\n"
-    write_atomically(shipped_folder(preset) / "code.json", content.encode())
+def own_path(config: Config) -> Path:
+    """Return the file of an own run's result, there or not."""
+    return project_root() / "data" / "runs" / config.preset / f"{config.name}.h5"
 
 
-class Store:
-    """Results by run, in a folder."""
-
-    def __init__(self, root: Path | None = None) -> None:
-        self.root = runs_folder() if root is None else Path(root)
-
-    def result_path(self, run: Run) -> Path:
-        """File of the run's result, there or not."""
-        return self.root / run.key / "result.h5"
-
-    def checkpoint_path(self, run: Run) -> Path:
-        """File that training continues from."""
-        return self.root / run.key / "checkpoint.pt"
-
-    def load(self, run: Run) -> Result | None:
-        """The result, or None where there is none; a damaged one raises DamagedResultError."""
-        path = self.result_path(run)
-        return read_result(path, run) if path.exists() else None
-
-    def save(self, result: Result) -> Path:
-        """Write atomically and drop the checkpoints."""
-        path = self.result_path(result.run)
-        write_atomically(path, encode_result(result))
-        self.clear_checkpoints(result.run)
-        return path
-
-    def discard(self, run: Run) -> None:
-        """Forget the run, so that it is trained from its first step."""
-        self.result_path(run).unlink(missing_ok=True)
-        self.clear_checkpoints(run)
-
-    def clear_checkpoints(self, run: Run) -> None:
-        """Remove what training would continue from."""
-        for file in (self.root / run.key).glob("checkpoint*.pt"):
-            file.unlink()
-
-    def lock(self, run: Run) -> FileLock:
-        """Held by the process that trains the run; another one waits."""
-        folder = self.root / run.key
-        folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(folder / "lock")
-
-    def paths(self) -> list[Path]:
-        """Files of all results, whatever is in them and whatever code made them."""
-        return sorted(self.root.glob("*/result.h5"))
+def checkpoint_path(config: Config) -> Path:
+    """Return the file from which an own run continues."""
+    return own_path(config).with_suffix(".checkpoint.pt")
 
 
-def encode_result(result: Result, *, half_weights: bool = False) -> bytes:
-    """HDF5 file as bytes, with a SHA-256 behind its end, so that damage is noticed.
+def load_result(path: Path, config: Config) -> Result | None:
+    """Read the result of a configuration, or return None where the file has none of it.
 
-    Examples are kept in half precision (they are looked at, not measured); so are the weights
-    where `half_weights`, rounded to the 8 significant bits of bfloat16, which compress better.
+    None also for a file of another configuration or another `RESULTS_VERSION`. Raises
+    DamagedResultError naming a file that cannot be read.
+    """
+    if not path.exists():
+        return None
+    result, version = read_result(path)
+    if version != RESULTS_VERSION or result.config != config:
+        return None
+    result.config = config
+    return result
+
+
+def write_result(path: Path, result: Result, *, half_weights: bool = False) -> None:
+    """Write a result whole or not at all; HDF5's checksums will show damage.
+
+    Examples are kept in half precision (they are looked at, not measured); with `half_weights`
+    the weights too, rounded to the 8 significant bits of bfloat16, which compress better.
     """
     buffer = io.BytesIO()
-    options = {"compression": "gzip", "compression_opts": 9, "shuffle": True}
+    stored: dict[str, Any] = {
+        "compression": "gzip", "compression_opts": 9, "shuffle": True, "fletcher32": True
+    }  # fmt: skip
     with h5py.File(buffer, "w", libver="v110") as file:
-        file.attrs.update(
-            {
-                "kind": _MAGIC,
-                "format": FORMAT_VERSION,
-                "run": result.run.to_json(),
-                "provenance": json.dumps(result.provenance, sort_keys=True),
-            }
-        )
+        file.attrs["results_version"] = RESULTS_VERSION
+        file.attrs["config"] = json.dumps(asdict(result.config), sort_keys=True)
+        file.attrs["provenance"] = json.dumps(result.provenance, sort_keys=True)
         for name in _TABLES:
             file.create_group(name, track_order=True)  # columns in the order of the table
             for column, values in getattr(result, name).items():
-                file.create_dataset(f"{name}/{column}", data=values.to_numpy(), **options)
+                file.create_dataset(f"{name}/{column}", data=values.to_numpy(), **stored)
         file.create_group("examples")
         for name, image in result.examples.items():
             parts = np.stack([image.real, image.imag], -1).astype(np.float16)
-            file.create_dataset(f"examples/{name}", data=parts, **options)
+            file.create_dataset(f"examples/{name}", data=parts, **stored)
         file.create_group("weights")
         for name, weight in result.weights.items():
             rounded = weight.bfloat16().half() if half_weights else weight
             array = np.atleast_1d(rounded.detach().cpu().numpy())
-            file.create_dataset(f"weights/{name}", data=array, **options)
-    return seal(buffer.getvalue())
+            file.create_dataset(f"weights/{name}", data=array, **stored)
+    write_atomically(path, buffer.getvalue())
 
 
-def read_result(path: Path, run: Run | None = None) -> Result:
-    """Read and check a results file; with `run`, it must be of that run.
+def read_result(path: Path) -> tuple[Result, int]:
+    """Read a results file and the `RESULTS_VERSION` that it belongs to.
 
     Raises DamagedResultError naming the file and what is wrong with it.
     """
     try:
-        # libhdf5 can loop for ever in a damaged file, so it gets none to read.
-        payload = unseal(path.read_bytes())
-        if payload is None:
-            raise ValueError("its checksum does not fit, or it has none")
-        with h5py.File(io.BytesIO(payload), "r") as file:
-            if file.attrs.get("kind") != _MAGIC or file.attrs.get("format") != FORMAT_VERSION:
-                raise ValueError(f"not of format {FORMAT_VERSION}")
-            stored = Run.from_json(file.attrs["run"])
+        with h5py.File(path, "r") as file:
+            version = int(file.attrs["results_version"])
+            config = from_dict(json.loads(file.attrs["config"]))
             tables = {
                 name: pd.DataFrame({column: values[()] for column, values in file[name].items()})
                 for name in _TABLES
             }
             examples = {
-                name: parts[..., 0].astype(np.float32) + 1j * parts[..., 1].astype(np.float32)
-                for name, parts in ((n, d[()]) for n, d in file["examples"].items())
+                name: (parts := values[()].astype(np.float32))[..., 0] + 1j * parts[..., 1]
+                for name, values in file["examples"].items()
             }
             weights = {
                 name: torch.from_numpy(values[()].astype(np.float32))
@@ -198,20 +143,15 @@ def read_result(path: Path, run: Run | None = None) -> Result:
             provenance = json.loads(file.attrs["provenance"])
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         raise DamagedResultError(
-            f"{path}: damaged or not a results file ({error}); delete it to train the run again"
+            f"{path}: damaged, or not a result ({error}); delete it to train the run again"
         ) from None
-    if run is not None and stored != run:
-        raise DamagedResultError(
-            f"{path}: holds another run ({stored.loss}, key {stored.key}), not {run.key}; "
-            "delete it to train the run again"
-        )
     return Result(
-        run or stored, examples=examples, weights=weights, provenance=provenance, **tables
-    )
+        config, examples=examples, weights=weights, provenance=provenance, **tables
+    ), version
 
 
 def provenance(device: torch.device, seconds: float, memory_gb: float) -> dict[str, Any]:
-    """Where and with what a result was made."""
+    """Say where and with what a result was made."""
     on_gpu = device.type == "cuda"
     return {
         "device": torch.cuda.get_device_name(device) if on_gpu else device.type,
@@ -224,7 +164,6 @@ def provenance(device: torch.device, seconds: float, memory_gb: float) -> dict[s
         "numpy": np.__version__,
         "perpcore": perpcore.__version__,
         "commit": _git_commit(),
-        "code": source_hash(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
         "peak_memory_gb": round(memory_gb, 2),

@@ -1,216 +1,326 @@
-"""How a run gets its result."""
+"""How a configuration becomes a result: data, model, loss → `fit` → test → file."""
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, distributed, nn
+from joblib import Parallel, delayed, parallel_config
+from torch import Tensor, nn
 
-from perpcore.data.datasets import PhantomMotion, PhantomMultiCoil, PhantomRecon
-from perpcore.data.readers.measured import MeasuredMotion, MeasuredRecon
-from perpcore.evaluation import Evaluation, ReconData, evaluate_motion, evaluate_recon
-from perpcore.experiments.configs import MotionRun, Run
+from perpcore.data.datasets import (
+    PhantomMotion,
+    PhantomRecon,
+    PhantomSense,
+    RegistrationBatch,
+    Samples,
+)
+from perpcore.data.measured import MeasuredMotion, MeasuredRecon
+from perpcore.data.motion import jacobian_determinant, warp
+from perpcore.data.readers import fingerprint, open_source
+from perpcore.experiments.configs import Config, ReconConfig, RegistrationConfig
 from perpcore.experiments.results import (
-    DamagedResultError,
+    RESULTS_VERSION,
     Result,
-    Store,
+    checkpoint_path,
+    load_result,
+    own_path,
+    precomputed_path,
     provenance,
-    read_result,
-    shipped_is_current,
-    shipped_path,
+    write_result,
 )
 from perpcore.losses import LOSSES
-from perpcore.models import MotionNet, UNet, UnrolledNet, parameter_count
-from perpcore.training import fit, peak_memory, pick_device, processes
+from perpcore.metrics import evaluate_fields, evaluate_images, image_norm
+from perpcore.models import MODELS, parameter_count
+from perpcore.training import fit, peak_memory, pick_device
+
+N_EXAMPLES = 2
+RECON_BINS = np.linspace(0, 1, 21)  # of |Y| / max |Y|
+MOTION_BINS = np.linspace(0, 1, 13)  # of |u| over the largest amplitude of the data
 
 
-class Task(NamedTuple):
-    """What `make_task` returns."""
+def train(config: Config, device: str = "auto", *, progress: bool = True) -> Result:
+    """Train and test a configuration and keep its result in `own_path`.
 
-    data: ReconData | PhantomMotion
-    evaluate: Callable[[nn.Module, str, int], Evaluation]
-    main_metric: str
+    Idempotent: a result that is there is returned. A run that was killed continues from its last
+    checkpoint.
+    """
+    path, where = own_path(config), pick_device(device)
+    done = load_result(path, config)
+    if done is not None:
+        return done
+    began = time.perf_counter()
+    data = open_data(config, where)
+    model = build_model(config).to(where)
+    loss = build_loss(config).to(where)
+    training, size = data("train", None), config.batch_size
+    validation = [data("validation", acceleration) for acceleration in config.accelerations]
+
+    def validate(network: nn.Module) -> dict[str, float]:
+        table = evaluate(network, validation, config.n_validation, size).metrics
+        return {str(k): float(v) for k, v in table.iloc[:, 2:].mean().items()}
+
+    history = fit(
+        model, loss, lambda step: training.batch(range(step * size, (step + 1) * size)), validate,
+        steps=config.steps, learning_rate=config.learning_rate,
+        validate_every=config.validate_every,
+        warmup=(config.warmup, LOSSES["epe"]()) if isinstance(config, RegistrationConfig) else None,
+        checkpoint=checkpoint_path(config),
+        identity=json.dumps([RESULTS_VERSION, asdict(config)]),
+        progress=config.name if progress else "",
+    )  # fmt: skip
+    test = [data(config.evaluate_on, acceleration) for acceleration in config.accelerations]
+    with torch.no_grad():
+        tested = evaluate(model, test, config.n_test, size)
+    record = provenance(where, time.perf_counter() - began, peak_memory(where))
+    record["parameters"] = parameter_count(model)
+    weights = {name: value.cpu() for name, value in model.state_dict().items()}
+    result = Result(
+        config, tested.metrics, pd.DataFrame(history), tested.calibration, tested.examples,
+        weights, record,
+    )  # fmt: skip
+    write_result(path, result)
+    checkpoint_path(config).unlink(missing_ok=True)
+    return result
 
 
-def build_loss(run: Run) -> nn.Module:
-    """The run's loss, on complex images or on fields; w applies to ⊥+ℓ1 and ⊥+ℓ2."""
-    options: dict[str, Any] = {"dim": 1} if isinstance(run, MotionRun) else {}
-    options.update(run.loss_options)
-    if run.loss in ("perp_l1", "perp_l2"):
-        options["weight"] = run.weight
-    loss = LOSSES[run.loss](**options)
-    return loss if run.loss_scale == 1 else ScaledLoss(loss, run.loss_scale)
+def open_data(
+    config: Config, device: torch.device | str = "cpu"
+) -> Callable[[str, int | None], Samples[Any]]:
+    """Open the images of a run: a function from split and acceleration (None: mixed) to data.
+
+    Raises ValueError where the files of measured images are not those of the configuration.
+    """
+    shared: dict[str, Any] = {
+        "size": config.size, "sampling": config.sampling, "noise": config.noise,
+        "seed": config.seed, "device": device,
+    }  # fmt: skip
+    measured: tuple[Any, ...] = ()
+    registration = isinstance(config, RegistrationConfig)
+    kind: Any
+    if config.data != "generated":
+        volumes = open_source(
+            config.source, skip_bad=config.skip_bad, **dict(config.reader_options)
+        )
+        if (found := fingerprint(volumes)) != config.data:
+            raise ValueError(
+                f"{config.source}: expected the files of the run, {config.data}, got {found}"
+            )
+        measured = volumes, config.test_subjects
+        shared["skip_bad"] = config.skip_bad
+        kind = MeasuredMotion if registration else MeasuredRecon
+    elif isinstance(config, ReconConfig) and config.n_coils > 1:
+        kind, shared["n_coils"] = PhantomSense, config.n_coils
+    elif isinstance(config, ReconConfig):
+        kind = PhantomRecon
+        shared |= {k: getattr(config, k) for k in ("rough_phase", "target_noise", "inputs")}
+    else:
+        kind = PhantomMotion
+    if isinstance(config, RegistrationConfig):
+        shared["sliding"] = config.sliding
+    lengths = {"train": config.steps * config.batch_size, "validation": config.n_validation}
+
+    def of_split(split: str, acceleration: int | None = None) -> Samples[Any]:
+        accelerations = config.accelerations if acceleration is None else (acceleration,)
+        length = lengths.get(split, config.n_test)
+        data: Samples[Any] = kind(*measured, split, length, accelerations=accelerations, **shared)
+        return data
+
+    return of_split
 
 
-class ScaledLoss(nn.Module):
-    """A loss of images that are scaled otherwise; network and optimiser do not notice."""
+def model_arguments(config: Config) -> tuple[str, dict[str, Any]]:
+    """Name the network of a run, one of `MODELS`, and its arguments."""
+    if isinstance(config, RegistrationConfig):
+        in_channels = 1 if config.inputs == "magnitude" else 2
+        arguments = {"in_channels": in_channels, "chans": config.chans, "levels": config.levels}
+        return "MotionNet", {**arguments, "normal_flow": config.normal_flow}
+    assert isinstance(config, ReconConfig)
+    size = {"chans": config.chans, "num_pool_layers": config.num_pool_layers}
+    if config.n_cascades:
+        return "UnrolledNet", {"n_cascades": config.n_cascades, **size}
+    return "UNet", size
 
-    def __init__(self, loss: nn.Module, scale: float) -> None:
-        super().__init__()
-        self.loss, self.scale = loss, scale
 
-    def forward(self, pred: Tensor, target: Tensor) -> Tensor:
-        """Loss of the scaled pair."""
-        value: Tensor = self.loss(self.scale * pred, self.scale * target)
-        return value
-
-
-def build_model(run: Run, weights: dict[str, Tensor] | None = None) -> nn.Module:
-    """The run's network: at its seed's initialisation, or with trained weights, ready for use."""
+def build_model(config: Config, weights: dict[str, Tensor] | None = None) -> nn.Module:
+    """Build the network of a run, at its seed's initialisation or with trained weights."""
+    name, arguments = model_arguments(config)
     # Its own random state: equal for every loss and untouched by what ran before.
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(run.seed)
-        model: nn.Module
-        if isinstance(run, MotionRun):
-            channels = 1 if run.inputs == "magnitude" else 2
-            model = MotionNet(channels, run.width, run.depth, run.flow)
-        elif run.cascades:
-            model = UnrolledNet(run.cascades, run.width, run.depth)
-        else:
-            model = UNet(run.width, run.depth)
+        torch.manual_seed(config.seed)
+        model = MODELS[name](**arguments)
     if weights is not None:
         model.load_state_dict(weights)
         model.eval()
     return model
 
 
-def train(
-    run: Run, store: Store | None = None, device: str = "auto", *, progress: bool = True
-) -> Result:
-    """Train and evaluate a run and keep its result; continues a run that was interrupted.
+def build_loss(config: Config) -> nn.Module:
+    """Build the loss of a run, on complex images or on fields; w applies to ⊥+ℓ1 and ⊥+ℓ2."""
+    options: dict[str, Any] = {"dim": 1} if isinstance(config, RegistrationConfig) else {}
+    options.update(config.loss_options)
+    if config.loss in ("perp_l1", "perp_l2"):
+        options["weight"] = config.weight
+    loss = LOSSES[config.loss](**options)
+    return loss if config.loss_scale == 1 else ScaledLoss(loss, config.loss_scale)
 
-    Idempotent: where the store has the result, or another process is making it, that is returned.
-    Under torchrun the processes share the training, and the first one keeps the result.
+
+class ScaledLoss(nn.Module):
+    """Loss evaluated on images multiplied by `scale`."""
+
+    def __init__(self, loss: nn.Module, scale: float) -> None:
+        super().__init__()
+        self.loss, self.scale = loss, scale
+
+    def forward(self, pred: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of the scaled pair."""
+        value: Tensor = self.loss(self.scale * pred, self.scale * target)
+        return value
+
+
+class Evaluation(NamedTuple):
+    """One row of `metrics` per image and acceleration; see `Result` for the rest."""
+
+    metrics: pd.DataFrame
+    calibration: pd.DataFrame
+    examples: dict[str, np.ndarray]
+
+
+def evaluate(
+    model: nn.Module, data: Sequence[Samples[Any]], count: int, batch_size: int
+) -> Evaluation:
+    """Test a network on the first `count` samples of data sets, one per acceleration."""
+    frames, calibration = [], []
+    examples: dict[str, np.ndarray] = {}
+    for samples in data:
+        (acceleration,) = samples.accelerations
+        sums: list[np.ndarray] = []
+        kept: list[np.ndarray] = []
+        for first in range(0, count, batch_size):
+            batch = samples.batch(range(first, min(first + batch_size, count)))
+            pred = model(*batch.inputs)
+            metrics, found = _measure(pred, batch)
+            sums.append(found)
+            frame = pd.DataFrame({name: v.cpu().numpy() for name, v in metrics.items()})
+            frame.insert(0, "image", np.arange(first, first + len(frame)))
+            frame.insert(0, "acceleration", acceleration)
+            frames.append(frame)
+            if first < N_EXAMPLES:
+                kept.append(pred[: N_EXAMPLES - first].cpu().numpy())
+        examples[f"R{acceleration}"] = np.concatenate(kept)
+        pixels, true, pred_sum = np.sum(sums, 0)
+        filled = np.maximum(pixels, 1)  # empty bins stay, so that the tables of all losses align
+        row = {"target": true / filled, "pred": pred_sum / filled, "count": pixels}
+        calibration.append(pd.DataFrame({"acceleration": acceleration, **row}))
+    tables = [pd.concat(parts, ignore_index=True) for parts in (frames, calibration)]
+    return Evaluation(tables[0], tables[1], examples)
+
+
+def _measure(pred: Tensor, batch: Any) -> tuple[dict[str, Tensor], np.ndarray]:
+    """Return metrics per sample, and pixels, Σ true and Σ predicted length per bin."""
+    inside = batch.foreground
+    if not isinstance(batch, RegistrationBatch):
+        size = batch.target.abs()
+        relative = size / size.amax((-2, -1), keepdim=True)
+        sums = _sums(relative[inside], size[inside], pred.abs()[inside], RECON_BINS)
+        return evaluate_images(pred, batch.target, inside), sums
+    metrics = evaluate_fields(pred, batch.target, inside)
+    folded = (jacobian_determinant(pred) <= 0) & inside
+    metrics["folded_area"] = 100 * folded.sum((-2, -1)) / inside.sum((-2, -1))
+    reference = batch.fixed_full.abs() * inside
+    error = warp(batch.moving_full.abs(), pred) * inside - reference
+    metrics["warp_nrmse"] = image_norm(error) / image_norm(reference)
+    true, found = (torch.linalg.vector_norm(u, dim=1)[inside] for u in (batch.target, pred))
+    return metrics, _sums(true / PhantomMotion.largest(pred.shape[-1]), true, found, MOTION_BINS)
+
+
+def _sums(position: Tensor, true: Tensor, found: Tensor, bins: np.ndarray) -> np.ndarray:
+    where, y, p = (x.cpu().numpy() for x in (position, true, found))
+    weights: Iterator[np.ndarray | None] = iter((None, y, p))
+    return np.stack([np.histogram(where, bins, weights=w)[0] for w in weights])
+
+
+class _ZeroFilled(nn.Module):
+    def forward(self, zero_filled: Tensor, *others: Tensor) -> Tensor:
+        return zero_filled
+
+
+class _ZeroField(nn.Module):
+    def forward(self, fixed: Tensor, moving: Tensor) -> Tensor:
+        return torch.zeros(len(fixed), 2, *fixed.shape[1:], device=fixed.device)
+
+
+def baseline(config: Config) -> Evaluation:
+    """Test what a network has to beat: its zero-filled input, or the field that is zero."""
+    data = open_data(config)
+    model = _ZeroField() if isinstance(config, RegistrationConfig) else _ZeroFilled()
+    test = [data("test", acceleration) for acceleration in config.accelerations]
+    return evaluate(model, test, config.n_test, config.batch_size)
+
+
+def train_all(configs: Sequence[Config], device: str = "auto", workers: int = 0) -> None:
+    """Train what has no own result yet, several runs at a time, and print progress.
+
+    `workers` 0 is one per CPU core (at most 8), or one on a GPU.
     """
-    store = store or Store()
-    rank, world = processes()
-    with store.lock(run) if rank == 0 else nullcontext():
-        if world > 1:
-            distributed.barrier()  # not before the first process holds the lock
-        done = store.load(run)
-        if world > 1:
-            distributed.barrier()  # all have looked before it can be written
-        if done is not None:
-            return done
-        target = pick_device(device)
-        began = time.perf_counter()
-        task = make_task(run, target)
-        model = build_model(run).to(target)
-        loss = build_loss(run).to(target)
-
-        def validate(network: nn.Module) -> dict[str, float]:
-            metrics = task.evaluate(network, "validation", run.n_validation).metrics
-            means: dict[str, float] = (
-                metrics.drop(columns=["image", "acceleration"]).mean().to_dict()
-            )
-            return means
-
-        history = fit(
-            run, model, loss, task.data.training_batch, validate,
-            checkpoint=store.checkpoint_path(run), progress=progress,
-            main_metric=task.main_metric,
-            warmup=(run.warmup, LOSSES["epe"]()) if isinstance(run, MotionRun) else None,
-        )  # fmt: skip
-        with torch.no_grad():
-            tested = task.evaluate(model, run.evaluate_on, run.n_test)
-        seconds = time.perf_counter() - began
-        record = provenance(target, seconds, peak_memory(target))
-        record["parameters"] = parameter_count(model)
-        result = Result(
-            run, tested.metrics, pd.DataFrame(history), tested.calibration, tested.examples,
-            {name: value.cpu() for name, value in model.state_dict().items()}, record,
-        )  # fmt: skip
-        if rank == 0:
-            store.save(result)
-        return result
+    missing = [c for c in dict.fromkeys(configs) if load_result(own_path(c), c) is None]
+    if not missing:
+        return
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    on_cpu = pick_device(device).type == "cpu"
+    count = min(workers or (min(cores or 1, 8) if on_cpu else 1), len(missing))
+    threads = max((cores or 1) // count, 1)
+    print(f"training {len(missing)} of {len(configs)} runs, {count} at a time", flush=True)
+    began, work, finished = time.perf_counter(), sum(map(_work, missing)), 0
+    with parallel_config("loky", inner_max_num_threads=threads):
+        trained = Parallel(count, return_as="generator_unordered")(
+            delayed(_train_one)(config, device, threads) for config in missing
+        )
+        for done, config in enumerate(trained, 1):
+            finished += _work(config)
+            minutes = (time.perf_counter() - began) / 60
+            left = minutes / finished * (work - finished)
+            print(f"{done}/{len(missing)} {config.name} after {minutes:.1f} min, {left:.1f} left",
+                  flush=True)  # fmt: skip
 
 
-def obtain(
-    run: Run, *, device: str = "auto", retrain: bool = False, progress: bool = True
-) -> tuple[Result, str]:
-    """A result and where it came from: "run store", "shipped results" or "trained now".
-
-    Asked in that order. `PERPCORE_FROM_SHIPPED=0` leaves out the shipped results; `retrain`
-    leaves out both. A damaged file in the run store is an error that names it; a damaged or
-    outdated shipped file is passed over.
-    """
-    store = Store()
-    if retrain:
-        store.discard(run)
-    else:
-        stored = store.load(run)
-        if stored is not None:
-            return stored, "run store"
-        path = shipped_path(run)
-        if os.environ.get("PERPCORE_FROM_SHIPPED", "1") != "0" and path.exists():
-            try:
-                if shipped_is_current(run.preset):
-                    return read_result(path, run), "shipped results"
-                print(f"{path}: made by other code than today's, not used")
-            except DamagedResultError as error:
-                print(error)
-    return train(run, store, device, progress=progress), "trained now"
+def _train_one(config: Config, device: str, threads: int) -> Config:
+    torch.set_num_threads(threads)
+    train(config, device, progress=sys.stdout.isatty())
+    return config
 
 
-def obtain_all(
-    runs: Sequence[Run], *, device: str = "auto", retrain: bool = False
+def _work(config: Config) -> int:
+    """Return a number that is roughly proportional to the minutes of a run."""
+    cascades = getattr(config, "n_cascades", 0)
+    return config.steps * config.batch_size * config.size**2 * max(cascades, 1)
+
+
+def load_or_train(
+    configs: Sequence[Config], *, own_runs: bool = False, device: str = "auto"
 ) -> dict[str, list[Result]]:
-    """Results by `Run.label`, one per seed; prints where they came from."""
+    """Return results by `Config.label`, one per seed, and print where they came from.
+
+    The precomputed results where the project has all of them, else own runs, training those that
+    are missing; never a mixture of both. `own_runs` passes over the precomputed ones.
+    """
+    found = [] if own_runs else [load_result(precomputed_path(c), c) for c in configs]
+    if not found or None in found:
+        train_all(configs, device)
+        found = [load_result(own_path(c), c) for c in configs]
+        print(f"{len(configs)} own runs, preset {configs[0].preset}")
+    else:
+        print(f"{len(configs)} precomputed results, preset {configs[0].preset}")
     results: dict[str, list[Result]] = {}
-    sources: dict[str, list[str]] = {}
-    for run in runs:
-        result, source = obtain(run, device=device, retrain=retrain)
-        results.setdefault(run.label, []).append(result)
-        sources.setdefault(source, []).append(run.label)
-    for source, labels in sources.items():
-        seeds = Counter(labels).items()
-        print(f"{source}: {', '.join(f'{label} × {n}' if n > 1 else label for label, n in seeds)}")
+    for result in found:
+        assert result is not None
+        results.setdefault(result.config.label, []).append(result)
     return results
-
-
-def make_task(run: Run, device: torch.device | str = "cpu") -> Task:
-    """The data of a run, how a network is evaluated on them, and what a progress bar shows."""
-    if isinstance(run, MotionRun):
-        motion = motion_data(run, device)
-        return Task(motion, lambda m, split, n: evaluate_motion(m, motion, split, n), "epe")
-    recon = recon_data(run, device)
-    return Task(recon, lambda m, split, n: evaluate_recon(m, recon, split, n), "psnr")
-
-
-def zero_filled_result(run: Run) -> Evaluation:
-    """Test metrics and calibration of the network's input, for comparison."""
-
-    class ZeroFilled(nn.Module):
-        def forward(self, zero_filled: Tensor, *others: Tensor) -> Tensor:
-            return zero_filled
-
-    return evaluate_recon(ZeroFilled(), recon_data(run), "test", run.n_test)
-
-
-def recon_data(run: Run, device: torch.device | str = "cpu") -> ReconData:
-    """The images of a reconstruction run, generated or measured."""
-    if run.data != "phantom":
-        return MeasuredRecon(run, device)
-    return PhantomMultiCoil(run, device) if run.coils > 1 else PhantomRecon(run, device)
-
-
-def zero_field_result(run: MotionRun) -> Evaluation:
-    """The same for registration: of the field that is zero everywhere."""
-
-    class ZeroField(nn.Module):
-        def forward(self, fixed: Tensor, moving: Tensor) -> Tensor:
-            return torch.zeros(len(fixed), 2, *fixed.shape[1:], device=fixed.device)
-
-    return evaluate_motion(ZeroField(), motion_data(run), "test", run.n_test)
-
-
-def motion_data(run: MotionRun, device: torch.device | str = "cpu") -> PhantomMotion:
-    """The pairs of a registration run, generated or measured."""
-    return PhantomMotion(run, device) if run.data == "coronal" else MeasuredMotion(run, device)

@@ -29,3 +29,12 @@ __all__ = [
     "read_image_pair",
     "read_kspace",
 ]
+from perpcore.data.readers.inspect import combined_image
+
+
+def fingerprint(v):
+    return "x"
+
+
+def open_source(s, **k):
+    return open_folder(s)

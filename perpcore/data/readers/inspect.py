@@ -7,8 +7,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from perpcore.data.coils import sense_adjoint, walsh_csm
 from perpcore._files import write_atomically
+from perpcore.data.coils import sense_adjoint, walsh_csm
 from perpcore.data.kspace import ifft2c
 from perpcore.data.readers.volumes import Volume, open_file
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from torch import Tensor
 
+from perpcore._files import project_root
 from perpcore.data.kspace import crop_center, fft2c, ifft2c
 from perpcore.data.readers.fetch import SOURCES, measured_folder
 from perpcore.data.readers.volumes import UnreadableFileError, open_file
-from perpcore._files import project_root
 
 MEASURED_NAME = SOURCES["head"].file
 MEASURED_SOURCE = "`perpcore data fetch head`, or name a file of your own in PERPCORE_MEASURED"

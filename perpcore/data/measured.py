@@ -1,0 +1,145 @@
+"""Measured training, validation and test data, split by subject."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import count
+from math import gcd
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from perpcore.data import motion
+from perpcore.data.datasets import (
+    Images,
+    PhantomMotion,
+    ReconBatch,
+    Samples,
+    foreground_mask,
+    scale_to_input,
+)
+from perpcore.data.kspace import crop_center, fft2c, ifft2c
+from perpcore.data.readers import UnreadableFileError, Volume, combined_image
+
+
+class MeasuredImages:
+    """Fully sampled measured images of one split, scaled to maximum 1.
+
+    Images of several coils are combined, and all are cropped in k-space to `size`. The last 256
+    images stay in memory.
+
+    Parameters
+    ----------
+    volumes : sequence of Volume
+        What `readers.open_source` gives.
+    test_subjects : sequence of str
+        Subjects of the test split. Of the other volumes every fifth is for validation.
+    skip_bad : bool
+        Report slices that cannot be read and leave them out, instead of raising.
+    """
+
+    def __init__(
+        self,
+        volumes: Sequence[Volume],
+        test_subjects: Sequence[str],
+        split: str,
+        seed: int,
+        size: int,
+        skip_bad: bool = False,
+    ) -> None:
+        subjects = sorted({v.subject for v in volumes})
+        training = [v for v in volumes if v.subject not in test_subjects]
+        if set(test_subjects) - set(subjects) or not test_subjects or not training:
+            raise ValueError(
+                f"test_subjects: expected some, not all, of {', '.join(subjects)}, "
+                f"got {', '.join(test_subjects) or 'none'}"
+            )
+        chosen = {
+            "test": [v for v in volumes if v.subject in test_subjects],
+            "validation": training[::5],
+            "train": [v for k, v in enumerate(training) if k % 5] or training,
+        }[split]
+        self.slices = [
+            (v, k) for v in chosen for k in range(len(v)) if not skip_bad or _readable(v, k)
+        ]
+        if not self.slices:
+            raise ValueError(f"test_subjects: no readable slice is left for {split}")
+        self.split, self.seed, self.size = split, seed, size
+        self._image = lru_cache(maxsize=256)(self._prepare)
+
+    def batch(self, indices: Sequence[int]) -> Images:
+        """Return images `indices`, complex64 (batch, row, column).
+
+        Training slices are drawn at random; those of validation and test are spread evenly over
+        the split, none twice before each was taken once.
+        """
+        n = len(self.slices)
+        if self.split == "train":
+            chosen = [int(np.random.default_rng([self.seed, i]).integers(n)) for i in indices]
+        else:
+            # Multiples of a step that shares no factor with their number visit every slice.
+            step = next(s for s in count(int(0.618 * n) + 1) if gcd(s, n) == 1)
+            chosen = [i * step % n for i in indices]
+        return torch.stack([self._image(k) for k in chosen])
+
+    def _prepare(self, number: int) -> Tensor:
+        volume, index = self.slices[number]
+        image = ifft2c(crop_center(fft2c(combined_image(volume, index)), self.size))
+        return image / image.abs().max()
+
+
+class MeasuredRecon(Samples[ReconBatch]):
+    """Undersampled measured images; arguments as in `MeasuredImages` and `PhantomRecon`."""
+
+    def __init__(
+        self,
+        volumes: Sequence[Volume],
+        test_subjects: Sequence[str],
+        *args: Any,
+        skip_bad: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(*args, **options)
+        self.images = MeasuredImages(
+            volumes, test_subjects, self.split, self.seed, self.size, skip_bad
+        )
+
+    def batch(self, indices: Sequence[int]) -> ReconBatch:
+        """Draw slices `indices`, with masks and noise as in `PhantomRecon`."""
+        images = self.images.batch(indices).to(self.device)
+        zero_filled = self._undersample(images, indices)
+        return ReconBatch(*scale_to_input(zero_filled, images), foreground_mask(images))
+
+
+class MeasuredMotion(PhantomMotion):
+    """Measured images, each moved by a generated field: the truth is known, the anatomy real."""
+
+    def __init__(
+        self,
+        volumes: Sequence[Volume],
+        test_subjects: Sequence[str],
+        *args: Any,
+        skip_bad: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(*args, **options)
+        self.images = MeasuredImages(
+            volumes, test_subjects, self.split, self.seed, self.size, skip_bad
+        )
+
+    def _states(self, indices: Sequence[int], displacement: Tensor) -> tuple[Tensor, ...]:
+        moving = self.images.batch(indices).to(self.device)
+        fixed = motion.warp(moving, displacement)
+        return fixed, moving, foreground_mask(fixed)
+
+
+def _readable(volume: Volume, index: int) -> bool:
+    try:
+        volume.read(index)
+    except UnreadableFileError as error:
+        print(f"left out: {error}")
+        return False
+    return True

@@ -1,0 +1,86 @@
+"""Own results become the precomputed ones that come with the project (`--commit`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+from safetensors.torch import save
+
+from perpcore._files import project_root, write_atomically
+from perpcore.experiments.configs import COMPARISONS
+from perpcore.experiments.results import (
+    RESULTS_VERSION,
+    Result,
+    precomputed_folder,
+    precomputed_path,
+    write_result,
+)
+from perpcore.experiments.run import model_arguments
+from perpcore.experiments.trials import (
+    SELECTION,
+    ablation_trials,
+    own_results,
+    summarize,
+    tuning_trials,
+)
+
+SEEDS_WITH_WEIGHTS = 4  # U-Nets of later seeds, and unrolled networks, are committed without
+
+
+def publish(preset: str) -> list[Path]:
+    """Copy all own results of a preset to data/results/<preset>/ and data/pretrained/.
+
+    Nothing is written where one is missing; the error names it.
+    """
+    results = own_results([c for runs_of in COMPARISONS.values() for c in runs_of(preset)])
+    rows = []
+    for trial in [*tuning_trials(preset), *ablation_trials(preset)]:
+        for metric, interval in summarize(own_results(trial.configs)).items():
+            rounded = [float(f"{x:.6g}") for x in interval]
+            rows.append([RESULTS_VERSION, trial.name, metric, *rounded])
+    columns = ["results_version", "trial", "metric", "mean", "low", "high"]
+    trials = pd.DataFrame(rows, columns=columns).drop_duplicates(["trial", "metric"])
+    written = _publish_networks(results)
+    for old in precomputed_folder(preset).glob("*.h5"):
+        old.unlink()
+    for result in results:
+        config, path = result.config, precomputed_path(result.config)
+        result.examples = {}  # the weights make them again
+        if config.comparison == "unrolled" or config.seed >= SEEDS_WITH_WEIGHTS:
+            result.weights = {}
+        write_result(path, result, half_weights=True)
+        written.append(path)
+    path = precomputed_folder(preset) / "trials.csv"
+    write_atomically(path, trials.to_csv(index=False).encode())
+    return [*written, path]
+
+
+def _publish_networks(results: Sequence[Result]) -> list[Path]:
+    """Write the network of the best seed of every comparison and loss, in half precision.
+
+    Best by the last value of the validation metric that also chooses among the trials.
+    """
+    best: dict[str, tuple[float, Result]] = {}
+    for result in results:
+        config = result.config
+        metric, better = SELECTION[config.task]
+        name = f"{config.comparison}/{config.label}"
+        value = float(result.history[metric].iloc[-1])
+        if name not in best or better(value, best[name][0]) != best[name][0]:
+            best[name] = value, result
+    written = []
+    for name, (_, result) in best.items():
+        weights = {key: weight.half().contiguous() for key, weight in result.weights.items()}
+        network, arguments = model_arguments(result.config)
+        record = {
+            "class": network, "arguments": json.dumps(arguments),
+            "config": json.dumps(asdict(result.config)),
+        }  # fmt: skip
+        path = project_root() / "data" / "pretrained" / f"{name}.safetensors"
+        write_atomically(path, save(weights, record))
+        written.append(path)
+    return written

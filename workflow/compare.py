@@ -1,0 +1,68 @@
+"""Compare the numbers of drawn figures with the committed ones, and index a folder of figures."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+def compare(committed: Path, drawn: Path) -> str:
+    """Say in one line how many figures agree and which number moved most."""
+    if committed == drawn:
+        return f"figures and tables in {drawn}"
+    names = sorted(p.name for p in drawn.glob("*.json") if (committed / p.name).exists())
+    changed, most = [], (0.0, "")
+    for name in names:
+        old, new = (dict(_numbers(json.loads((f / name).read_text()))) for f in (committed, drawn))
+        moved = {key: _difference(old.get(key), new.get(key)) for key in old.keys() | new.keys()}
+        worst = max(moved, key=lambda key: moved[key], default="")
+        if worst and moved[worst] > 0:
+            changed.append(name)
+            text = f"{name} {worst}: {old.get(worst)} → {new.get(worst)}"
+            most = max(most, (moved[worst], text))
+    equal = len(names) - len(changed)
+    said = f"{equal} of {len(names)} figures and tables in {drawn} have the committed numbers"
+    return said + (f"; most changed, by {most[0]:.2g} of its size: {most[1]}" if changed else "")
+
+
+def write_index(figures: Path, notebooks: Path) -> None:
+    """Write index.md: every figure and table of a folder, with caption and notebook."""
+    sources = {p.stem: p.read_text() for p in sorted(notebooks.glob("[0-9]*.ipynb"))}
+    lines = ["# Figures and tables", "", "Drawn by `make figures`. The numbers and the numbering "
+             "are the companion's own, not the article's.", ""]  # fmt: skip
+    for path in sorted(figures.glob("*.json")):
+        record, name = json.loads(path.read_text()), path.stem
+        makers = [stem for stem, text in sources.items() if f'\\"{name}\\"' in text]
+        trained = record["preset"] != "any"
+        made = (
+            f"Notebook [{makers[0]}](../notebooks/{makers[0]}.ipynb)" if makers else "No notebook"
+        )
+        made += f", preset `{record['preset']}`" if trained else ", nothing trained"
+        shown = f"![{record['alt']}]({name}.png)" if "alt" in record else f"[table]({name}.md)"
+        lines += [f"## {name}", "", f"{record['caption']} {made}; [numbers]({name}.json).", "",
+                  shown, ""]  # fmt: skip
+    (figures / "index.md").write_text("\n".join(lines))
+
+
+def _numbers(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield what a record holds, each number with its place."""
+    if isinstance(value, dict):
+        for name, entry in value.items():
+            yield from _numbers(entry, f"{key}/{name}")
+    elif isinstance(value, list):
+        for position, entry in enumerate(value):
+            yield from _numbers(entry, f"{key}[{position}]")
+    else:
+        yield key, value
+
+
+def _difference(old: Any, new: Any) -> float:
+    """Return how far a value moved, relative to its size; infinity for what is no number."""
+    if old == new:
+        return 0.0
+    if not isinstance(old, (int, float)) or not isinstance(new, (int, float)):
+        return math.inf
+    return abs(new - old) / max(abs(old), abs(new))
