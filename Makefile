@@ -1,14 +1,21 @@
-# Each target sets up .venv by itself. DEVICE=cpu forces the CPU, PRESET=smoke|quick|cpu|paper.
+# Each target sets up .venv by itself. DEVICE=cpu forces the CPU; PRESET=smoke|quick|full|paper.
 PYTHON ?= python3
 PRESET ?= quick
 DEVICE ?= auto
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: figures test test-browser bench lab book exercises lint clean
+.PHONY: figures reproduce test lint test-browser lab book exercises bench clean
 
+# Every figure and table from the precomputed results, compared with the committed ones.
 figures: $(STAMP)
-	$(BIN)/perpcore figures --preset $(PRESET) --device $(DEVICE)
+	$(BIN)/python workflow/figures.py --device $(DEVICE)
+
+# The same from nothing: train, draw to figures/$(PRESET)/, set the claims side by side.
+reproduce: $(STAMP)
+	$(BIN)/perpcore train all --preset $(PRESET) --device $(DEVICE)
+	$(BIN)/python workflow/figures.py --own-runs --preset $(PRESET) --device $(DEVICE)
+	$(BIN)/perpcore claims --against figures/$(PRESET)
 
 test: $(STAMP) lint
 	$(BIN)/pytest
@@ -28,22 +35,22 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -c constraints.txt --no-deps fastmri
 	touch $(STAMP)
 
-# JupyterLab and the book in a headless Chromium of this machine; skipped, with a reason, without.
+# JupyterLab and the book in a headless Chromium; skipped, with a reason, where there is none.
 test-browser: book
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[browser]"
 	$(BIN)/pytest -rs tests/browser tests/test_book.py
 
-# Every script of benchmarks/, in an hour; what they print goes to benchmarks/RESULTS.md.
-bench: $(STAMP)
-	$(BIN)/python benchmarks/run_all.py
-
-# Runs the solved notebooks and writes exercises/ from them.
+# Runs the solved notebooks and writes notebooks/exercises/ from them.
 exercises: $(STAMP)
-	$(BIN)/python -m perpcore.exercises
+	$(BIN)/python book/exercises.py
 
 book: $(STAMP)
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[book]"
 	$(BIN)/python book/build.py
+
+# Every script of benchmarks/; what they print goes to benchmarks/RESULTS.md.
+bench: $(STAMP)
+	$(BIN)/python benchmarks/run_all.py
 
 clean:
 	rm -rf .venv data/runs data/executed

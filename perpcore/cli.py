@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,17 +13,12 @@ import tyro
 
 from perpcore import claims as judging
 from perpcore._files import project_root, write_atomically
-from perpcore.data.readers import describe, fetch, fingerprint, open_source, preview
+from perpcore.data.measured import measured_fields
+from perpcore.data.readers import describe, fetch, preview
 from perpcore.experiments import publish
-from perpcore.experiments.configs import (
-    COMPARISONS,
-    Config,
-    recon_configs,
-    registration_configs,
-)
+from perpcore.experiments.configs import COMPARISONS, Config
 from perpcore.experiments.results import (
     DamagedResultError,
-    checkpoint_path,
     load_result,
     own_path,
     precomputed_path,
@@ -98,9 +93,13 @@ def train(
         axes: See `perpcore data`.
         phase_unit: See `perpcore data`.
     """
+    configs: list[Any]
     if data:
         options = _reader_options(domain, axes, phase_unit)
-        configs = measured_configs(what, preset, data, test_subjects, skip_bad, options)
+        if what not in ("recon", "registration"):
+            raise ValueError(f"what: expected recon or registration with data, got {what!r}")
+        fields = measured_fields(data, test_subjects, skip_bad=skip_bad, **options)
+        configs = list(COMPARISONS[what](preset, **fields))
     else:
         configs = [c for c in all_configs(preset) if what in ("all", c.comparison, c.name)]
         if what in COMPARISONS:
@@ -131,28 +130,6 @@ def train(
     print(f"{len(configs)} results in {own_path(configs[0]).parent}")
     if commit:
         print(f"{len(publish.publish(preset))} files written to data/results and data/pretrained")
-
-
-def measured_configs(
-    task: str,
-    preset: str,
-    data: str,
-    test_subjects: Sequence[str],
-    skip_bad: bool = False,
-    options: dict[str, str] | None = None,
-) -> Sequence[Config]:
-    """List the runs of a comparison on measured images; options as in `readers.open_source`."""
-    options = options or {}
-    runs_of: dict[str, Callable[..., Sequence[Config]]] = {
-        "recon": recon_configs, "registration": registration_configs,
-    }  # fmt: skip
-    if task not in runs_of:
-        raise ValueError(f"what: expected {' or '.join(runs_of)} with data, got {task!r}")
-    volumes = open_source(data, skip_bad=skip_bad, **options)
-    return runs_of[task](
-        preset, data=fingerprint(volumes), source=data, test_subjects=tuple(test_subjects),
-        skip_bad=skip_bad, reader_options=tuple(sorted(options.items())),
-    )  # fmt: skip
 
 
 def claims(
@@ -204,7 +181,7 @@ def _reader_options(domain: str | None, axes: str | None, phase_unit: str | None
 def _state(config: Config) -> str:
     if own_path(config).exists():
         return "done"
-    if checkpoint_path(config).exists():
+    if own_path(config).with_suffix(".checkpoint.pt").exists():
         return "begun"
     return "precomputed" if precomputed_path(config).exists() else "missing"
 

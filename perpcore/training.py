@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import pickle
 import resource
 import sys
 from collections.abc import Callable
@@ -100,6 +101,8 @@ def fit(
     ------
     NonFiniteLossError
         Naming the step and the checkpoint.
+    ValueError
+        Naming a damaged checkpoint.
     """
     parameters = [*model.parameters(), *loss.parameters()]
     device = parameters[0].device
@@ -187,9 +190,9 @@ def _load_checkpoint(
             return 0, {}
         for name, part in parts.items():
             part.load_state_dict(state[name])
-    except (RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
-        raise RuntimeError(
-            f"{path}: not a checkpoint of this run ({str(error).splitlines()[0]}); "
-            "delete it to train from the first step"
+    except (RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(
+            f"{path}: damaged checkpoint ({type(error).__name__}); delete it to train from "
+            "the first step"
         ) from None
     return int(state["step"]), state["history"]

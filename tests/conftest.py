@@ -35,9 +35,9 @@ def measured_data() -> Path:
 
 
 @pytest.fixture
-def isolated_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty run store and figures folder for this test only."""
-    monkeypatch.setenv("PERPCORE_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("PERPCORE_FIGURES", str(tmp_path / "figures"))
-    monkeypatch.setenv("PERPCORE_FROM_SHIPPED", "0")
+def empty_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project folder without results, in which the test works."""
+    for name in ("notebooks", "perpcore"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
     return tmp_path

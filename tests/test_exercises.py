@@ -12,7 +12,6 @@ import nbformat
 import numpy as np
 import pytest
 import torch
-
 from perpcore.exercises import OPEN, RIGHT, SOLUTION, WRONG, check, generate, stub
 
 ROOT = Path(__file__).parents[1]

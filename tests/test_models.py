@@ -1,18 +1,29 @@
-"""The U-Net: complex in and out, a correction of its input."""
+"""The networks: shapes, that they learn, and the trained ones that come with the project."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from pathlib import Path
 
 import pytest
 import torch
 from conftest import complex_tensor
+from safetensors.torch import save_file
 
 from perpcore.data.coils import sense_adjoint, sense_forward
-from perpcore.data.datasets import PhantomMultiCoil
+from perpcore.data.datasets import PhantomRecon, PhantomSense
 from perpcore.data.motion import warp
-from perpcore.grid import PRESETS
-from perpcore.models import MotionNet, UNet, UnrolledNet, _normal_flow, parameter_count
+from perpcore.experiments.configs import RECON_LOSSES, REGISTRATION_LOSSES
+from perpcore.metrics import evaluate_images
+from perpcore.models import (
+    MotionNet,
+    UNet,
+    UnrolledNet,
+    _normal_flow,
+    load_pretrained,
+    parameter_count,
+    pretrained_names,
+)
 
 
 @pytest.mark.parametrize("shape", [(2, 32, 32), (1, 30, 45)])
@@ -91,8 +102,7 @@ def test_motion_net_names_wrong_input() -> None:
 
 def test_unrolled_net_starts_as_data_consistency_and_learns() -> None:
     """One cascade of an untrained network is a gradient step; training lowers the loss."""
-    run = replace(PRESETS["smoke"], coils=3, cascades=2, depth=1)
-    batch = PhantomMultiCoil(run).training_batch(0)
+    batch = PhantomSense(size=32, n_coils=3).batch(range(2))
     model = UnrolledNet(1, 8, 1)
     image = model(*batch.inputs)
     assert image.shape == batch.target.shape and image.dtype == torch.complex64
@@ -109,3 +119,39 @@ def test_unrolled_net_starts_as_data_consistency_and_learns() -> None:
         losses.append(loss.item())
     assert losses[-1] < 0.7 * losses[0]
     assert model.step.grad is not None
+
+
+def test_the_project_comes_with_every_loss_and_they_reconstruct() -> None:
+    names = set(pretrained_names())
+    assert {f"{c}/{loss}" for c in ("recon", "unrolled") for loss in RECON_LOSSES} <= names
+    assert {f"registration/{loss}" for loss in REGISTRATION_LOSSES} <= names
+    network = load_pretrained("recon/perp_l2")
+    assert isinstance(network, UNet) and not network.training
+    assert network.config["loss"] == "perp_l2" and network.config["weight"] == 10
+    batch = PhantomRecon("test", accelerations=(4,)).batch(range(4))
+    with torch.no_grad():
+        gained = evaluate_images(network(batch.zero_filled), batch.target)["psnr"]
+    assert (gained > evaluate_images(batch.zero_filled, batch.target)["psnr"] + 2).all()
+    for name in names:
+        assert parameter_count(load_pretrained(name)) > 10_000
+
+
+def test_damaged_networks_and_unknown_names_are_said(empty_project: Path) -> None:
+    folder = empty_project / "data" / "pretrained" / "recon"
+    folder.mkdir(parents=True)
+    record = {
+        "class": "UNet",
+        "arguments": json.dumps({"chans": 4, "num_pool_layers": 1}),
+        "config": "{}",
+    }
+    weights = UNet(4, 1).state_dict()
+    save_file({k: w.contiguous() for k, w in weights.items()}, folder / "l2.safetensors", record)
+    assert isinstance(load_pretrained("recon/l2"), UNet)
+    with pytest.raises(ValueError, match="name: expected one of recon/l2, got 'recon/l3'"):
+        load_pretrained("recon/l3")
+    save_file({"out.bias": weights["out.bias"]}, folder / "l2.safetensors", record)
+    with pytest.raises(ValueError, match="l2.safetensors: damaged, or not of today's"):
+        load_pretrained("recon/l2")
+    (folder / "l2.safetensors").write_bytes(b"short")
+    with pytest.raises(ValueError, match="l2.safetensors: damaged"):
+        load_pretrained("recon/l2")

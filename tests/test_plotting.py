@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 import torch
 from matplotlib import pyplot as plt
+from perpcore.inventory import write_index
 
 from perpcore import plotting
-from perpcore.inventory import write_index
 
 
 def draw(numbers: np.ndarray) -> plt.Figure:

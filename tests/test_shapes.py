@@ -7,7 +7,11 @@ import sys
 import textwrap
 from pathlib import Path
 
-ANNOTATED = ("kspace", "coils", "motion", "phantoms", "metrics", "models", "datasets")
+ANNOTATED = (
+    *(f"data.{name}" for name in ("kspace", "coils", "motion", "phantoms", "datasets", "measured")),
+    "metrics",
+    "models",
+)
 HOOK = f"""
     from jaxtyping import install_import_hook
     install_import_hook({[f"perpcore.{name}" for name in ANNOTATED]}, "typechecker.check")
@@ -27,21 +31,23 @@ def run(script: str) -> subprocess.CompletedProcess[str]:
 
 def test_training_and_evaluation_keep_the_annotated_shapes() -> None:
     done = run("""
-        import tempfile
+        import os, tempfile
         from dataclasses import replace
-        from pathlib import Path
+        import numpy as np
         import torch
-        from perpcore import coils, experiments, grid, motion, phantoms
-        from perpcore.experiments.results import Store
-        losses = {"l2", "perp_l1", "perp_ssim", "epe"}
-        wanted = [*grid.recon_runs("smoke"), *grid.unrolled_runs("smoke"), *grid.motion_runs("smoke")]
-        with tempfile.TemporaryDirectory() as folder:
-            for run in wanted:
-                if run.loss in losses:
-                    run = replace(run, steps=2, validate_every=1, warmup=0) if run.task != "recon" \\
-                        else replace(run, steps=2, validate_every=1)
-                    experiments.train(run, Store(Path(folder)), "cpu", progress=False)
-        maps = coils.simulate_csm(32, 3, __import__("numpy").random.default_rng(0))
+        from perpcore.data import coils, motion, phantoms
+        from perpcore.experiments.configs import COMPARISONS
+        from perpcore.experiments.run import train
+        os.chdir(tempfile.mkdtemp())
+        for name in ("notebooks", "perpcore"):
+            os.mkdir(name)
+        for comparison, configs in COMPARISONS.items():
+            for config in configs("smoke"):
+                if config.loss in ("l2", "perp_l1", "perp_ssim", "epe"):
+                    short = replace(config, steps=2, validate_every=1)
+                    train(replace(short, warmup=0) if comparison == "registration" else short,
+                          "cpu", progress=False)
+        maps = coils.simulate_csm(32, 3, np.random.default_rng(0))
         coils.walsh_csm(maps, 16)
         field = motion.respiratory(range(2), 16, dims=3)
         motion.inverse(field)
@@ -57,7 +63,7 @@ def test_wrong_shapes_are_noticed() -> None:
     """Or the test above could not fail."""
     done = run("""
         import torch
-        from perpcore.data.coils import adjoint
+        from perpcore.data.coils import sense_adjoint
         sense_adjoint(torch.ones(1, 3, 4, 4) * 1j, torch.ones(1, 2, 4, 4) * 1j)
     """)
     assert "jaxtyping.TypeCheckError" in done.stderr and "coil" in done.stderr

@@ -1,87 +1,62 @@
-"""Run the notebooks with papermill; each draws its figures and tables into a folder.
-
-python workflow/figures.py                     # from the precomputed results, to figures/drawn/
-python workflow/figures.py --own-runs --preset quick               # to figures/quick/
-python workflow/figures.py --data nifti:PATH --test-subjects P7    # to figures/own/
-python workflow/figures.py --commit            # to figures/, outputs into notebooks/
-"""
-
-from __future__ import annotations
+"""Run the notebooks with papermill; each draws its figures and tables into a folder."""
 
 import os
 import re
 import sys
 import tempfile
 import time
-import warnings
 from pathlib import Path
 
+import papermill
 import tyro
-from compare import compare, write_index
+from committed import compare, keep, write_index
 from joblib import Parallel, delayed
+from traitlets.config import Config
 
-ROOT = Path(__file__).parents[1]
-READS_FIGURES = "10"  # the notebook of the claims, which runs after the others
+ROOT = Path(__file__).absolute().parents[1]
 
 
-def run(path: Path, out: Path, parameters: dict[str, object], commit: bool) -> tuple[str, float]:
-    """Execute a notebook; keep it in data/executed/, or with `commit` in its place."""
-    # The environment's own interpreter, not a python3 kernel that somebody else has installed.
-    os.environ.pop("JUPYTER_PATH", None)
-    os.environ |= {"JUPYTER_PREFER_ENV_PATH": "1", "TQDM_DISABLE": "1"}
+def run(path: Path, out: Path, parameters: dict[str, object]) -> str:
+    """Execute a notebook and keep it in `out`; return its name and seconds, or "! error"."""
     os.chdir(path.parent)
-    warnings.simplefilter("ignore")  # of the notebook tools; the notebooks' own are shown
-    import papermill
-    from traitlets.config import Config
-
+    # Paths: the environment's own interpreter, not a python3 kernel that somebody has installed.
+    os.environ |= {"JUPYTER_PATH": "", "JUPYTER_PREFER_ENV_PATH": "1", "TQDM_DISABLE": "1"}
     began = time.perf_counter()
     # Two kernels that start together can take each other's TCP port; sockets in a folder cannot.
-    with tempfile.TemporaryDirectory(dir="/tmp" if os.path.isdir("/tmp") else None) as folder:
+    with tempfile.TemporaryDirectory(dir=None if os.name == "nt" else "/tmp") as folder:
         sockets = {"transport": "ipc", "connection_file": f"{folder}/kernel.json"}
-        papermill.execute_notebook(
-            path, path if commit else out, parameters, kernel_name="python3", progress_bar=False,
-            config=Config({} if os.name == "nt" else {"KernelManager": sockets}),
-        )  # fmt: skip
-    return path.stem, time.perf_counter() - began
+        config = Config({} if os.name == "nt" else {"KernelManager": sockets})
+        try:
+            papermill.execute_notebook(
+                path, out, parameters, kernel_name="python3", progress_bar=False, config=config
+            )
+        except papermill.PapermillExecutionError as error:
+            return f"! {path.stem}: {error.ename}: {error.evalue} (all of it: {out})"
+    return f"{path.stem}  {time.perf_counter() - began:.0f} s"
 
 
-def main(
-    preset: str = "full",
-    own_runs: bool = False,
-    data: str = "",
-    test_subjects: tuple[str, ...] = (),
-    only: str = "",
-    device: str = "auto",
-    workers: int = 2,
-    commit: bool = False,
-) -> None:
-    """Draw all figures and tables, or those of the notebooks whose names match `only`."""
-    began = time.perf_counter()
-    only = only or ("0[4567]" if data else "")
-    notebooks = [
-        p for p in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")) if re.match(only, p.name)
-    ]
-    folder = "own" if data else preset if own_runs else "drawn"
-    figures = ROOT / "figures" / ("" if commit else folder)
-    executed = ROOT / "data" / "executed" / folder
+def main(preset: str = "full", own_runs: bool = False, data: str = "", test_subjects: tuple[str, ...] = (),
+         only: str = "", device: str = "auto", workers: int = 2, commit: bool = False) -> None:  # fmt: skip
+    """Draw what the notebooks matching `only` make: from precomputed results to figures/drawn/,
+    from `own_runs` to figures/PRESET/, of own `data` to figures/own/, with `commit` to figures/."""
+    began, name = time.perf_counter(), "own" if data else preset if own_runs else "drawn"
+    out, executed = ROOT / "figures" / ("" if commit else name), ROOT / "data" / "executed" / name
+    out.mkdir(parents=True, exist_ok=True)
     executed.mkdir(parents=True, exist_ok=True)
-    parameters: dict[str, object] = {
-        "preset": preset, "own_runs": own_runs or bool(data), "device": device, "widgets": False,
-        "out": str(figures), **({"data": data, "test_subjects": [*test_subjects]} if data else {}),
-    }  # fmt: skip
-    last = [p for p in notebooks if p.name.startswith(READS_FIGURES)]
-    for group in ([p for p in notebooks if p not in last], last):
-        jobs = Parallel(workers, return_as="generator_unordered")(
-            delayed(run)(p, executed / p.name, parameters, commit) for p in group
-        )
-        for name, seconds in jobs:
-            print(f"{name}  {seconds:.0f} s", flush=True)
-    write_index(figures, ROOT / "notebooks")
-    print(f"{(time.perf_counter() - began) / 60:.1f} min; {compare(ROOT / 'figures', figures)}")
+    parameters = {"preset": preset, "own_runs": own_runs or bool(data), "device": device, "widgets": False,
+                  "out": os.path.relpath(out, ROOT / "notebooks")}  # fmt: skip
+    parameters |= {"data": data, "test_subjects": [*test_subjects]} if data else {}
+    only = only or ("0[4567]" if data else "")
+    paths = [p for p in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")) if re.match(only, p.name)]
+    claims = [p for p in paths if p.name.startswith("10")]  # reads what the others draw
+    for group in ([p for p in paths if p not in claims], claims):
+        jobs = (delayed(run)(p, executed / p.name, parameters) for p in group)
+        for said in Parallel(workers, return_as="generator_unordered")(jobs):
+            print(said, flush=True) if said[0] != "!" else sys.exit(f"figures:{said[1:]}")
+    [keep(executed / path.name, path) for path in paths if commit]
+    write_index(out, ROOT / "notebooks")
+    print(f"{(time.perf_counter() - began) / 60:.1f} min; {compare(ROOT / 'figures', out)}")
 
 
 if __name__ == "__main__":
-    try:
-        tyro.cli(main)
-    except Exception as error:  # of a notebook, whose traceback papermill has shown
-        sys.exit(f"figures: {type(error).__name__}: {str(error).strip().splitlines()[-1]}")
+    tyro.cli(main)

@@ -22,7 +22,13 @@ from perpcore.data.datasets import (
     scale_to_input,
 )
 from perpcore.data.kspace import crop_center, fft2c, ifft2c
-from perpcore.data.readers import UnreadableFileError, Volume, combined_image
+from perpcore.data.readers import (
+    UnreadableFileError,
+    Volume,
+    combined_image,
+    fingerprint,
+    open_source,
+)
 
 
 class MeasuredImages:
@@ -134,6 +140,22 @@ class MeasuredMotion(PhantomMotion):
         moving = self.images.batch(indices).to(self.device)
         fixed = motion.warp(moving, displacement)
         return fixed, moving, foreground_mask(fixed)
+
+
+def measured_fields(
+    source: str, test_subjects: Sequence[str], *, skip_bad: bool = False, **reader_options: str
+) -> dict[str, Any]:
+    """Return the fields of a configuration that name measured images; none for source "".
+
+    `source` is "PATH" or "FORMAT:PATH", `reader_options` as in `readers.open_source`.
+    """
+    if not source:
+        return {}
+    volumes = open_source(source, skip_bad=skip_bad, **reader_options)
+    return {
+        "data": fingerprint(volumes), "source": source, "test_subjects": tuple(test_subjects),
+        "skip_bad": skip_bad, "reader_options": tuple(sorted(reader_options.items())),
+    }  # fmt: skip
 
 
 def _readable(volume: Volume, index: int) -> bool:

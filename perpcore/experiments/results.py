@@ -69,11 +69,6 @@ def own_path(config: Config) -> Path:
     return project_root() / "data" / "runs" / config.preset / f"{config.name}.h5"
 
 
-def checkpoint_path(config: Config) -> Path:
-    """Return the file from which an own run continues."""
-    return own_path(config).with_suffix(".checkpoint.pt")
-
-
 def load_result(path: Path, config: Config) -> Result | None:
     """Read the result of a configuration, or return None where the file has none of it.
 

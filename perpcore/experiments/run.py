@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +31,6 @@ from perpcore.experiments.configs import Config, ReconConfig, RegistrationConfig
 from perpcore.experiments.results import (
     RESULTS_VERSION,
     Result,
-    checkpoint_path,
     load_result,
     own_path,
     precomputed_path,
@@ -47,13 +47,16 @@ RECON_BINS = np.linspace(0, 1, 21)  # of |Y| / max |Y|
 MOTION_BINS = np.linspace(0, 1, 13)  # of |u| over the largest amplitude of the data
 
 
-def train(config: Config, device: str = "auto", *, progress: bool = True) -> Result:
-    """Train and test a configuration and keep its result in `own_path`.
+def train(
+    config: Config, device: str = "auto", *, path: Path | None = None, progress: bool = True
+) -> Result:
+    """Train and test a configuration and keep its result in `path`, by default `own_path`.
 
     Idempotent: a result that is there is returned. A run that was killed continues from its last
     checkpoint.
     """
-    path, where = own_path(config), pick_device(device)
+    path, where = path or own_path(config), pick_device(device)
+    checkpoint = path.with_suffix(".checkpoint.pt")
     done = load_result(path, config)
     if done is not None:
         return done
@@ -73,7 +76,7 @@ def train(config: Config, device: str = "auto", *, progress: bool = True) -> Res
         steps=config.steps, learning_rate=config.learning_rate,
         validate_every=config.validate_every,
         warmup=(config.warmup, LOSSES["epe"]()) if isinstance(config, RegistrationConfig) else None,
-        checkpoint=checkpoint_path(config),
+        checkpoint=checkpoint,
         identity=json.dumps([RESULTS_VERSION, asdict(config)]),
         progress=config.name if progress else "",
     )  # fmt: skip
@@ -88,7 +91,7 @@ def train(config: Config, device: str = "auto", *, progress: bool = True) -> Res
         weights, record,
     )  # fmt: skip
     write_result(path, result)
-    checkpoint_path(config).unlink(missing_ok=True)
+    checkpoint.unlink(missing_ok=True)
     return result
 
 
@@ -282,7 +285,7 @@ def train_all(configs: Sequence[Config], device: str = "auto", workers: int = 0)
     began, work, finished = time.perf_counter(), sum(map(_work, missing)), 0
     with parallel_config("loky", inner_max_num_threads=threads):
         trained = Parallel(count, return_as="generator_unordered")(
-            delayed(_train_one)(config, device, threads) for config in missing
+            delayed(_train_one)(config, device, threads, own_path(config)) for config in missing
         )
         for done, config in enumerate(trained, 1):
             finished += _work(config)
@@ -292,9 +295,9 @@ def train_all(configs: Sequence[Config], device: str = "auto", workers: int = 0)
                   flush=True)  # fmt: skip
 
 
-def _train_one(config: Config, device: str, threads: int) -> Config:
+def _train_one(config: Config, device: str, threads: int, path: Path) -> Config:
     torch.set_num_threads(threads)
-    train(config, device, progress=sys.stdout.isatty())
+    train(config, device, path=path, progress=sys.stdout.isatty())
     return config
 
 

@@ -8,7 +8,7 @@ import torch
 from conftest import complex_tensor
 
 from perpcore import phantoms
-from perpcore.data.coils import sense_adjoint, walsh_csm, forward, simulate_csm
+from perpcore.data.coils import sense_adjoint, simulate_csm, walsh_csm
 from perpcore.data.kspace import ifft2c, sampling_mask
 from perpcore.data.readers import open_file
 
@@ -68,7 +68,10 @@ def test_measured_brain_is_combined_with_what_the_coils_agree_on(measured_data) 
 @pytest.mark.parametrize(
     ("words", "call"),
     [
-        ("image: expected shape", lambda: sense_forward(torch.ones(1, 4, 4), torch.ones(1, 2, 5, 4))),
+        (
+            "image: expected shape",
+            lambda: sense_forward(torch.ones(1, 4, 4), torch.ones(1, 2, 5, 4)),
+        ),
         (
             "kspace: expected the shape",
             lambda: sense_adjoint(torch.ones(1, 3, 4, 4), torch.ones(1, 2, 4, 4)),

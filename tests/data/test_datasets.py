@@ -2,59 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from perpcore.data.datasets import (
-    NOT_OF_THE_DATA,
+    FOREGROUND,
     PhantomMotion,
-    PhantomMultiCoil,
     PhantomRecon,
-    keep_batches,
+    PhantomSense,
+    ReconBatch,
+    Samples,
+    foreground_mask,
     scale_to_input,
 )
-from perpcore.grid import MOTION_PRESETS, PRESETS
 from perpcore.data.kspace import fft2c
 from perpcore.data.motion import warp
-from perpcore.experiments.configs import MotionRun
 
-RUN = PRESETS["smoke"]
-
-
-def test_a_sample_depends_on_its_index_only() -> None:
-    data = PhantomRecon(RUN)
-    whole = data.batch("test", range(4), 4)
-    single = data.batch("test", range(2, 3), 4)
-    for a, b in zip(whole, single, strict=True):
-        torch.testing.assert_close(a[2:3], b, atol=1e-5, rtol=0)
-    again = PhantomRecon(replace(RUN, loss="ssim", seed=RUN.seed)).batch("test", range(4), 4)
-    assert torch.equal(whole.zero_filled, again.zero_filled)
+ALL = [PhantomRecon, PhantomSense, PhantomMotion]
 
 
-def test_losses_share_training_data_and_seeds_share_test_data() -> None:
-    first = PhantomRecon(replace(RUN, loss="l1")).training_batch(3)
-    second = PhantomRecon(replace(RUN, loss="perp_l2")).training_batch(3)
-    assert torch.equal(first.target, second.target)
-    other = PhantomRecon(replace(RUN, seed=1))
-    assert not torch.equal(first.target, other.training_batch(3).target)
-    assert torch.equal(other.batch("test", range(2), 4).target, PhantomRecon(RUN).batch("test", range(2), 4).target)  # fmt: skip
+def close(a: Any, b: Any) -> None:
+    for x, y in zip(a, b, strict=True):
+        torch.testing.assert_close(x, y, atol=1e-5, rtol=0)
 
 
-def test_steps_and_splits_do_not_overlap() -> None:
-    data = PhantomRecon(RUN)
-    images = [data.training_batch(s).target for s in (0, 1)]
-    images += [data.batch(split, range(2), 4).target for split in ("validation", "test")]
+@pytest.mark.parametrize("kind", ALL)
+def test_a_sample_depends_on_its_index_only(kind: type[Samples[Any]]) -> None:
+    data = kind("test", 8, size=32, accelerations=(4,))
+    whole = data.batch(range(4))
+    close([part[2:3] for part in whole], data.batch([2]))
+    close([part[2] for part in whole], data[2])
+    again = kind("test", 5, size=32, accelerations=(4,), seed=9).batch(range(4))
+    assert all(torch.equal(a, b) for a, b in zip(whole, again, strict=True))
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_a_data_loader_gives_the_same_batches(kind: type[Samples[Any]]) -> None:
+    data = kind("train", 5, size=32)
+    batches = list(DataLoader(data, batch_size=2))
+    assert len(data) == 5 and [len(b.target) for b in batches] == [2, 2, 1]
+    assert type(batches[0]) is type(data[0])
+    close(batches[1], data.batch(range(2, 4)))
+    with pytest.raises(IndexError, match="expected 0 … 4, got 5"):
+        data[5]
+
+
+def test_training_images_depend_on_the_seed_the_others_do_not() -> None:
+    train, other = PhantomRecon(size=32), PhantomRecon(size=32, seed=1)
+    assert not torch.equal(train.batch(range(2)).target, other.batch(range(2)).target)
+    images = [train.batch(range(2)).target, train.batch(range(2, 4)).target]
+    images += [PhantomRecon(s, size=32).batch(range(2)).target for s in ("validation", "test")]
     flat = torch.cat(images).flatten(1)
     distance = (flat[:, None] - flat[None]).abs().mean(-1)
     assert (distance + torch.eye(len(flat)) > 1e-3).all()
 
 
 def test_zero_filled_images_agree_with_the_target_where_sampled() -> None:
-    run = replace(RUN, noise=0.0, sampling="equispaced")
-    batch = PhantomRecon(run).batch("test", range(2), 4)
+    data = PhantomRecon("test", size=32, noise=0.0, sampling="equispaced", accelerations=(4,))
+    batch = data.batch(range(2))
     torch.testing.assert_close(batch.zero_filled.abs().amax((-2, -1)), torch.ones(2))
     kspace, full = fft2c(batch.zero_filled), fft2c(batch.target)
     sampled = kspace.abs() > 1e-5
@@ -62,103 +70,52 @@ def test_zero_filled_images_agree_with_the_target_where_sampled() -> None:
     torch.testing.assert_close(kspace[sampled], full[sampled], atol=1e-5, rtol=0)
 
 
+def test_what_the_ablations_change() -> None:
+    plain = PhantomRecon(size=32).batch(range(2))
+    seen = PhantomRecon(size=32, inputs="magnitude").batch(range(2))
+    torch.testing.assert_close(seen.zero_filled, plain.zero_filled.abs().to(torch.complex64))
+    noisy = PhantomRecon(size=32, target_noise=0.1).batch(range(2))
+    assert (noisy.target - plain.target).real.std().item() == pytest.approx(0.1, rel=0.1)
+    untouched = PhantomRecon("test", size=32, target_noise=0.1).batch(range(2))
+    assert torch.equal(untouched.target, PhantomRecon("test", size=32).batch(range(2)).target)
+    options: dict[str, Any] = {"size": 64, "noise": 0.0, "accelerations": (4,)}
+    smooth, rough = (PhantomRecon("test", rough_phase=sd, **options).batch([0]) for sd in (0, 0.3))
+    turned = (rough.target * smooth.target.conj()).angle()[smooth.foreground]
+    assert turned.std().item() == pytest.approx(0.3, rel=0.1)
+
+
 def test_wrong_input_is_named() -> None:
     with pytest.raises(ValueError, match="split.*holdout"):
-        PhantomRecon(RUN).batch("holdout", range(1))
+        PhantomRecon("holdout")
     zeros = torch.zeros(1, 8, 8, dtype=torch.complex64)
     with pytest.raises(ValueError, match="zero_filled"):
         scale_to_input(zeros, zeros)
 
 
-MOTION = MotionRun(size=32, batch=2)
+def test_foreground_is_what_exceeds_the_threshold() -> None:
+    image = torch.tensor([[[1.0, FOREGROUND * 1.01, FOREGROUND * 0.99]]]).to(torch.complex64)
+    assert foreground_mask(image).tolist() == [[[True, True, False]]]
 
 
 def test_pairs_show_the_field_they_come_with() -> None:
-    run = replace(MOTION, size=96)
-    batch = PhantomMotion(run).batch("test", range(6), 4)
+    batch = PhantomMotion("test", size=96, accelerations=(4,)).batch(range(6))
     assert batch.target.shape == (6, 2, 96, 96) and batch.fixed.shape == (6, 96, 96)
+    assert batch.target.abs().max() < PhantomMotion.largest(96)
     warped = warp(batch.moving_full.abs(), batch.target)
     before = (batch.moving_full.abs() - batch.fixed_full.abs()).square().sum((1, 2))
     after = (warped - batch.fixed_full.abs()).square().sum((1, 2))
     assert (after < 0.2 * before).sum() >= 5  # one pair in ten hardly moves
-
-
-def test_pairs_depend_on_their_index_only_and_states_have_their_own_masks() -> None:
-    data = PhantomMotion(MOTION)
-    whole, single = data.batch("train", range(3), 4), data.batch("train", range(2, 3), 4)
-    for a, b in zip(whole, single, strict=True):
-        torch.testing.assert_close(a[2:3], b, atol=1e-5, rtol=0)
-    masks = [fft2c(x[0]).abs() > 1e-4 for x in (whole.fixed, whole.moving)]
+    masks = [fft2c(x[0]).abs() > 1e-4 for x in (batch.fixed, batch.moving)]
     assert not torch.equal(*masks)
-    other = PhantomMotion(replace(MOTION, loss="perp_l2", warmup=3)).batch("train", range(3), 4)
-    assert torch.equal(other.target, whole.target)
 
 
-def test_multi_coil_images_are_what_single_coil_runs_see_with_other_noise() -> None:
-    run = replace(PRESETS["smoke"], coils=3, cascades=1, noise=0.0)
-    batch = PhantomMultiCoil(run).batch("test", range(3), 4)
-    single = PhantomRecon(replace(PRESETS["smoke"], noise=0.0)).batch("test", range(3), 4)
+def test_several_coils_see_the_same_images_with_other_noise() -> None:
+    options: dict[str, Any] = {"size": 32, "noise": 0.0, "accelerations": (4,)}
+    batch = PhantomSense("test", n_coils=3, **options).batch(range(3))
+    single: ReconBatch = PhantomRecon("test", **options).batch(range(3))
     shapes = [tuple(x.shape) for x in (batch.kspace, batch.coil_sensitivities, batch.mask)]
     assert shapes == [(3, 3, 32, 32), (3, 3, 32, 32), (3, 32, 32)]
-    ratio = batch.target.abs().amax((1, 2)) / single.target.abs().amax((1, 2))
-    torch.testing.assert_close(
-        batch.target / ratio[:, None, None].to(torch.complex64), single.target, atol=1e-4, rtol=1e-4
-    )
+    ratio = (batch.target.abs().amax((1, 2)) / single.target.abs().amax((1, 2)))[:, None, None]
+    torch.testing.assert_close(batch.target / ratio, single.target, atol=1e-4, rtol=1e-4)
     assert batch.zero_filled.abs().amax((1, 2)).tolist() == pytest.approx([1, 1, 1])
-    assert not batch.kspace[~batch.mask.bool().unsqueeze(1).expand_as(batch.kspace)].any()
-
-
-@pytest.fixture
-def kept() -> Iterator[None]:
-    keep_batches(10**7)
-    yield
-    keep_batches(0)
-
-
-def test_batches_are_kept_for_the_next_run_on_the_same_data(kept: None) -> None:
-    first = PhantomRecon(replace(RUN, loss="l1"))
-    drawn = first.training_batch(0)
-    second = PhantomRecon(replace(RUN, loss="perp_l2", learning_rate=1.0, steps=7))
-    assert second.training_batch(0) is drawn and first.batch("train", range(2)) is drawn
-    assert second.training_batch(1) is not drawn
-    assert PhantomRecon(replace(RUN, seed=3)).training_batch(0) is not drawn
-    assert first.batch("train", range(2), 4) is not drawn
-
-
-def test_what_is_not_of_the_data_changes_no_batch() -> None:
-    """Every field that the cache passes over, changed; the batch is drawn anew each time."""
-    changes = {
-        "loss": "ssim", "weight": 2.0, "loss_options": (("eps", 0.1),), "loss_scale": 3.0,
-        "width": 4, "depth": 2, "cascades": 2, "flow": False, "steps": 5, "batch": 2,
-        "learning_rate": 1.0, "warmup": 1, "validate_every": 2, "n_validation": 3, "n_test": 3,
-        "evaluate_on": "validation", "preset": "quick",
-    }  # fmt: skip
-    assert set(changes) == NOT_OF_THE_DATA
-    multicoil = replace(RUN, coils=2, cascades=1)
-    for kind, base in ((PhantomRecon, RUN), (PhantomMultiCoil, multicoil), (PhantomMotion, MOTION_PRESETS["smoke"])):  # fmt: skip
-        names = {f.name for f in fields(base)}
-        for name, value in changes.items():
-            if name not in names or (name == "cascades" and base.coils == 1) or name == "loss":
-                continue
-            other = kind(replace(base, **{name: value}))  # type: ignore[arg-type]
-            for a, b in zip(kind(base).training_batch(1), other.training_batch(1), strict=True):  # type: ignore[arg-type]
-                assert torch.equal(a, b), name
-
-
-def test_no_more_is_kept_than_allowed() -> None:
-    size = sum(part.nbytes for part in PhantomRecon(RUN).training_batch(0))
-    keep_batches(2 * size)
-    try:
-        data = PhantomRecon(RUN)
-        drawn = [data.training_batch(step) for step in range(3)]
-        assert [data.training_batch(step) is b for step, b in enumerate(drawn)] == [
-            True,
-            True,
-            False,
-        ]
-        other = PhantomRecon(replace(RUN, seed=1))
-        first = other.training_batch(0)  # makes room: another run's data
-        assert other.training_batch(0) is first and data.training_batch(0) is not drawn[0]
-    finally:
-        keep_batches(0)
-    assert data.training_batch(0) is not data.training_batch(0)
+    assert not batch.kspace[~batch.mask.unsqueeze(1).expand_as(batch.kspace)].any()

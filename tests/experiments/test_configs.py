@@ -1,106 +1,105 @@
-"""Runs: hashable names of results."""
+"""Configurations: readable names, one per result; fair comparisons."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import fields, replace
+from dataclasses import asdict, replace
 
 import pytest
 
-from perpcore.experiments.configs import MotionRun, Run
-from perpcore.grid import PRESETS, all_runs, recon_runs
+from perpcore.experiments.configs import (
+    RECON,
+    RECON_LOSSES,
+    SEEDS,
+    TUNED,
+    ReconConfig,
+    RegistrationConfig,
+    from_dict,
+    recon_configs,
+    registration_configs,
+    unrolled_configs,
+)
+from perpcore.experiments.trials import all_configs
 
 
-def test_every_field_changes_the_key() -> None:
-    run = Run()
-    changed = {
-        "loss": "l1", "weight": 2.0, "size": 64, "sampling": "random",
-        "accelerations": (4,), "noise": 0.1, "width": 8, "depth": 2, "steps": 10, "batch": 2,
-        "learning_rate": 1.0, "validate_every": 7, "n_validation": 3, "n_test": 5, "seed": 9,
-        "loss_options": (("eps", 0.1),), "loss_scale": 10.0, "target_noise": 0.1,
-        "rough_phase": 0.5, "inputs": "magnitude", "evaluate_on": "validation",
-        "test_subjects": ("b",),
-    }  # fmt: skip
-    assert set(changed) == {f.name for f in fields(Run)} - {
-        "task",
-        "data",
-        "source",
-        "preset",
-        "coils",
-        "cascades",
-    }
-    keys = {replace(run, **{name: value}).key for name, value in changed.items()} | {run.key}
-    keys |= {
-        Run(coils=2, cascades=1).key,
-        Run(coils=3, cascades=1).key,
-        Run(coils=2, cascades=2).key,
-    }
-    assert len(keys) == len(changed) + 4
+@pytest.mark.parametrize("preset", RECON)
+def test_names_are_readable_and_each_is_of_one_configuration(preset: str) -> None:
+    configs = all_configs(preset)
+    assert len({c.name for c in configs}) == len(configs) == len(set(configs))
+    names = [c.name for c in configs]
+    assert {"recon-perp_l2-s00", "unrolled-ssim-s00", "registration-cold_plain_perp_l2-s00"} <= set(
+        names
+    )
+    assert all(name.replace("-", "_").replace(".", "_").isidentifier() for name in names)
+
+
+def test_names_of_measured_data_say_which() -> None:
+    (first, *_) = recon_configs("smoke", data="abdomen-12ab", source="x", test_subjects=("A/B",))
+    assert first.name == "recon-l1-abdomen-12ab-test_A_B-s00"
+    assert first.noise == 0
+
+
+def test_json_gives_the_same_configuration_back() -> None:
+    for config in [
+        *all_configs("smoke"),
+        *recon_configs("smoke", reader_options=(("domain", "image"),)),
+    ]:
+        assert from_dict(json.loads(json.dumps(asdict(config)))) == config
+    with pytest.raises(ValueError, match="colour"):
+        from_dict({"colour": 1})
 
 
 def test_presets_share_their_runs() -> None:
-    run = Run()
-    assert replace(run, preset="cpu") == run and replace(run, preset="cpu").key == run.key
-    assert set(all_runs("quick")) < set(all_runs("cpu"))
-
-
-def test_later_fields_leave_the_keys_of_older_runs_alone() -> None:
-    identity = json.loads(Run().to_json())
-    assert not {"test_subjects", "coils", "cascades", "source", "preset"} & set(identity)
-    run = Run(coils=4, cascades=2)
-    assert Run.from_json(run.to_json()) == run
-
-
-def test_json_gives_the_same_run_back() -> None:
-    for preset in PRESETS:
-        for run in all_runs(preset):
-            assert Run.from_json(run.to_json()) == run
-    with pytest.raises(ValueError, match="colour"):
-        Run.from_json('{"colour": 1}')
+    assert replace(ReconConfig(), preset="full") == ReconConfig()
+    assert set(all_configs("quick")) < set(all_configs("full"))
 
 
 def test_a_comparison_differs_in_the_loss_only() -> None:
-    runs = recon_runs("quick", seed=3)
-    same = {"loss": "l2", "weight": 1.0, "learning_rate": 1.0}  # the tuned values go with the loss
-    assert len({replace(run, **same) for run in runs}) == 1
-    assert {run.seed for run in runs} == {3}
+    for configs in (recon_configs("quick"), unrolled_configs("quick")):
+        same = {
+            "loss": "l2",
+            "weight": 1.0,
+            "learning_rate": 1.0,
+        }  # the tuned values go with the loss
+        assert len({replace(c, **same) for c in configs}) == 1
+        assert [c.loss for c in configs] == list(RECON_LOSSES)
+    assert len(recon_configs("full")) == SEEDS["full"] * len(RECON_LOSSES)
+    assert len({c.seed for c in recon_configs("full", data="measured")}) == 4
+
+
+def test_comparisons_use_the_tuned_values() -> None:
+    used = {
+        (c.task, c.loss): (c.learning_rate, c.weight)
+        for c in [*recon_configs(), *registration_configs()]
+    }
+    assert used == {(task, loss): v for task, t in TUNED.items() for loss, v in t.items()}
+
+
+def test_registrations_get_the_same_steps_and_a_warm_up_only_where_named() -> None:
+    configs = registration_configs("quick")
+    assert [c.label for c in configs] == [
+        "epe", "l2", "perp_l1", "perp_l2", "plain_l2", *["cold_plain_perp_l2"] * 3,
+    ]  # fmt: skip
+    assert len({c.steps for c in configs}) == 1
+    assert [c.warmup for c in configs] == [0, 0, 240, 240, 0, 0, 0, 0]
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("task", "cook"),
-        ("data", "other"),
-        ("loss", "l7"),
-        ("sampling", "spiral"),
-        ("steps", 0),
-        ("learning_rate", 0),
-        ("loss_scale", 0.0),
-        ("target_noise", -1.0),
-        ("inputs", "colour"),
-        ("evaluate_on", "train"),
+        ("loss", "l7"), ("sampling", "spiral"), ("steps", 0), ("learning_rate", 0),
+        ("loss_scale", 0.0), ("rough_phase", -1.0), ("target_noise", -0.1), ("inputs", "phase"),
+        ("evaluate_on", "train"), ("batch_size", 0), ("n_test", 0), ("seed", -1), ("seed", 2**31),
+        ("n_coils", 2), ("n_cascades", 2),
     ],
-)
+)  # fmt: skip
 def test_impossible_values_are_named(name: str, value: object) -> None:
     with pytest.raises(ValueError, match=name):
-        Run(**{name: value})
-    with pytest.raises(ValueError, match="preset"):
-        recon_runs("huge")
+        ReconConfig(**{name: value})
 
 
-def test_changes_of_the_images_are_for_reconstruction() -> None:
-    with pytest.raises(ValueError, match="rough_phase: .*registration"):
-        MotionRun(rough_phase=0.5)
-
-
-def test_registration_runs() -> None:
-    base = MotionRun()
-    assert Run.from_json(base.to_json()) == base and base.key != Run().key
-    changed = (
-        {"warmup": 1}, {"inputs": "complex"}, {"sliding": True}, {"loss": "perp_l2"},
-    )  # fmt: skip
-    assert len({replace(base, **c).key for c in changed} | {base.key}) == 5
-    with pytest.raises(ValueError, match="warmup"):
-        replace(base, warmup=base.steps + 1)
-    with pytest.raises(ValueError, match="inputs"):
-        replace(base, inputs="phase")
+def test_a_warm_up_longer_than_the_run_and_an_unknown_preset_are_named() -> None:
+    with pytest.raises(ValueError, match="warmup: expected 0 … steps"):
+        RegistrationConfig(steps=10, warmup=11)
+    with pytest.raises(ValueError, match="preset: expected one of smoke, quick, full, paper"):
+        registration_configs("huge")

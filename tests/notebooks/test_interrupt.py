@@ -8,26 +8,26 @@ from pathlib import Path
 
 import nbformat
 import torch
+from conftest import ROOT
 from jupyter_client.manager import start_new_kernel
 
-from perpcore import grid
-from perpcore.experiments import train
-from perpcore.experiments.results import Store, read_result
+from perpcore.experiments.configs import recon_configs
+from perpcore.experiments.results import load_result
+from perpcore.experiments.run import train
 
-NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "04_train_reconstruction.ipynb"
+NOTEBOOK = "04_train_reconstruction.ipynb"
 
 
-def test_an_interrupted_training_cell_can_be_run_again(tmp_path: Path) -> None:
-    code = [c.source for c in nbformat.read(NOTEBOOK, 4).cells if c.cell_type == "code"]
-    training = next(k for k, source in enumerate(code) if "obtain_all(runs" in source)
-    environment = {
-        **os.environ,
-        "PERPCORE_PRESET": "smoke",
-        "PERPCORE_RUNS": str(tmp_path / "runs"),
-        "PERPCORE_FIGURES": str(tmp_path / "figures"),
-        "PERPCORE_FROM_SHIPPED": "0",
-    }
-    manager, client = start_new_kernel(cwd=str(NOTEBOOK.parent), env=environment)
+def test_an_interrupted_training_cell_can_be_run_again(empty_project: Path) -> None:
+    cells = nbformat.read(ROOT / "notebooks" / NOTEBOOK, 4).cells
+    code = [c.source for c in cells if c.cell_type == "code"]
+    (imports,) = (s for s in code if "import load_or_train" in s or "load_or_train," in s)
+    training = next(s for s in code if "load_or_train(" in s and s is not imports)
+    setup = [code[0], 'preset, own_runs, device = "smoke", True, "cpu"', imports]
+    setup.append(
+        "from perpcore.experiments.configs import recon_configs\nconfigs = recon_configs(preset)"
+    )
+    manager, client = start_new_kernel(cwd=str(empty_project / "notebooks"), env=dict(os.environ))
     try:
 
         def run(source: str) -> dict:
@@ -36,25 +36,25 @@ def test_an_interrupted_training_cell_can_be_run_again(tmp_path: Path) -> None:
             )
             return reply["content"]
 
-        for source in code[:training]:
+        for source in setup:
             assert run(source)["status"] == "ok"
-        client.execute(code[training])
-        while client.get_iopub_msg(timeout=60)["msg_type"] != "stream":
-            pass  # the progress bar of the first run
-        time.sleep(0.3)
+        client.execute(training)
+        runs = empty_project / "data" / "runs" / "smoke"
+        while not list(runs.glob("*.h5")):  # the first run is done
+            time.sleep(0.05)
         manager.interrupt_kernel()
         content = client.get_shell_msg(timeout=60)["content"]
         assert (content["status"], content.get("ename")) == ("error", "KeyboardInterrupt")
-        finished = Store(tmp_path / "runs").paths()
-        runs = grid.recon_runs("smoke")
-        assert len(finished) < len(runs)
-        before = {path: path.read_bytes() for path in finished}
-        assert run(code[training])["status"] == "ok"
+        configs = recon_configs("smoke")
+        before = {path: path.read_bytes() for path in runs.glob("*.h5")}
+        assert len(before) < len(configs)
+        assert run(training)["status"] == "ok"
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
     assert all(path.read_bytes() == content for path, content in before.items())
-    for wanted in (runs[0], runs[-1]):
-        result = read_result(Store(tmp_path / "runs").result_path(wanted), wanted)
-        whole = train(wanted, Store(tmp_path / "other"), "cpu", progress=False)
+    for config in (configs[0], configs[-1]):
+        result = load_result(runs / f"{config.name}.h5", config)
+        whole = train(config, "cpu", path=empty_project / "other" / config.name, progress=False)
+        assert result is not None
         assert all(torch.equal(result.weights[n], w) for n, w in whole.weights.items())

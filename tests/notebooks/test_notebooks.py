@@ -12,53 +12,54 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from conftest import ROOT
 
-from perpcore.inventory import FIGURES
-
-ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
-NEEDS_MEASURED = {"tab06_measured"}
-UNTRAINED = ("fig01", "fig02", "fig03", "tab01", "fig04")
+FIGURES = {p.name for p in (ROOT / "figures").iterdir() if p.suffix in (".json", ".svg", ".png")}
+NEEDS_MEASURED = {"tab06_measured.json"}
+UNTRAINED = ("fig01_geometry", "fig02_landscape", "fig03_descent", "tab01_properties")
 PARTS = ("## Aim", "## Theory", "## Practical", "## Discussion", "## Quiz")
 
 
-def environment(folder: Path, **extra: str) -> dict[str, str]:
-    return {
-        **os.environ,
-        "PERPCORE_RUNS": str(folder / "runs"),
-        "PERPCORE_FIGURES": str(folder / "figures"),
-        "PERPCORE_MEASURED": "",
-        "PERPCORE_TEST_DATA": str(folder),
-        **extra,
-    }
-
-
 @pytest.fixture(scope="session")
-def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All figures from an empty store, by the command that users type."""
-    folder = tmp_path_factory.mktemp("smoke")
-    command = [sys.executable, "-m", "perpcore.cli", "figures", "--preset", "smoke"]
-    command += ["--device", "cpu"]
-    done = subprocess.run(command, env=environment(folder), capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project without own runs and figures; the module is that of the project."""
+    folder = tmp_path_factory.mktemp("project") / "with a space and ⊥"
+    ignore = shutil.ignore_patterns(".*", "exercises", "solved", "drawn", "own", "quick", "smoke")
+    for name in ("notebooks", "figures", "workflow"):
+        shutil.copytree(ROOT / name, folder / name, ignore=ignore)
+    (folder / "data").mkdir()
+    (folder / "perpcore").symlink_to(ROOT / "perpcore")
+    for name in ("results", "pretrained"):
+        (folder / "data" / name).symlink_to(ROOT / "data" / name)
     return folder
 
 
-def test_all_notebooks_run_and_every_figure_is_made(smoke: Path) -> None:
-    made = {p.name for p in (smoke / "figures").iterdir()}
-    for name in set(FIGURES) - NEEDS_MEASURED:
-        kinds = ("png", "svg", "json") if name.startswith("fig") else ("md", "json")
-        assert {f"{name}.{kind}" for kind in kinds} <= made
-    assert "index.md" in made
+def figures(project: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, project / "workflow" / "figures.py", "--device", "cpu", *options]
+    environment = {**os.environ, "PERPCORE_TEST_DATA": str(project)}
+    return subprocess.run(command, cwd=project, capture_output=True, text=True, env=environment)
 
 
-@pytest.mark.parametrize("name", [n for n in FIGURES if n.startswith(UNTRAINED)])
+@pytest.fixture(scope="session")
+def smoke(project: Path) -> Path:
+    """All figures from own runs at `smoke`."""
+    done = figures(project, "--own-runs", "--preset", "smoke")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return project / "figures" / "smoke"
+
+
+def test_all_notebooks_run_and_every_figure_is_drawn(smoke: Path) -> None:
+    made = {p.name for p in smoke.iterdir()}
+    assert made >= FIGURES - NEEDS_MEASURED and "index.md" in made
+
+
+@pytest.mark.parametrize("name", UNTRAINED)
 def test_numbers_without_training_equal_the_committed_ones(smoke: Path, name: str) -> None:
-    ours = json.loads((smoke / "figures" / f"{name}.json").read_text())["numbers"]
-    committed = json.loads((ROOT / "figures" / f"{name}.json").read_text())["numbers"]
-    # Toy networks are trained on the machine at hand.
-    tolerance = 0.03 if name == "fig04_bias" else 1e-4
-    compare(ours, committed, tolerance)
+    ours, committed = (
+        json.loads((f / f"{name}.json").read_text()) for f in (smoke, ROOT / "figures")
+    )
+    compare(ours["numbers"], committed["numbers"], 1e-4)
 
 
 def compare(a: object, b: object, tolerance: float) -> None:
@@ -77,60 +78,38 @@ def compare(a: object, b: object, tolerance: float) -> None:
         assert a == b
 
 
-def preset_of(path: Path) -> str:
-    """Training notebooks run at smoke; the others read the shipped results of cpu."""
-    return "smoke" if "train" in path.stem else "cpu"
-
-
 @pytest.fixture(scope="session")
-def checked(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, tuple[str, Path]]:
-    """What nbval says of each notebook, and its folder; two at a time, for it takes minutes."""
-    folders = {path: tmp_path_factory.mktemp(path.stem) for path in NOTEBOOKS}
+def checked(project: Path) -> dict[Path, str]:
+    """What nbval says of each notebook at its default preset; two at a time, for it takes minutes."""
 
     def check(path: Path) -> str:
-        folder = folders[path]
-        # The claims are judged from the numbers of the committed figures.
-        shutil.copytree(
-            ROOT / "figures", folder / "figures", ignore=shutil.ignore_patterns("*.png", "own")
-        )
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval-lax"]
-        command += ["--nbval-current-env", "--nbval-cell-timeout=300", "-W", "default", str(path)]
-        variables = environment(
-            folder, PERPCORE_PRESET=preset_of(path), PERPCORE_FROM_SHIPPED="1", TQDM_DISABLE="1",
-            OMP_NUM_THREADS="1",
-        )  # fmt: skip
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=variables)
+        command += ["--nbval-current-env", "--nbval-cell-timeout=300", "-W", "default"]
+        command.append(str(project / "notebooks" / path.name))
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
+        done = subprocess.run(command, cwd=project, capture_output=True, text=True, env=environment)
         return "" if done.returncode == 0 else done.stdout[-3000:]
 
     with ThreadPoolExecutor(2) as pool:
-        said = pool.map(check, NOTEBOOKS)
-        return {path: (text, folders[path]) for path, text in zip(NOTEBOOKS, said, strict=True)}
+        return dict(zip(NOTEBOOKS, pool.map(check, NOTEBOOKS), strict=True))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-def test_committed_outputs_are_true(path: Path, checked: dict[Path, tuple[str, Path]]) -> None:
+def test_committed_outputs_are_true(path: Path, checked: dict[Path, str], project: Path) -> None:
     """nbval compares the cells marked NBVAL_CHECK_OUTPUT with what they print now."""
-    said, folder = checked[path]
-    assert not said, said
-    trained = list((folder / "runs").glob("*/result.h5"))
-    assert preset_of(path) == "smoke" or not trained, "shipped results are missing or outdated"
+    assert not checked[path], checked[path]
+    assert not (project / "data" / "runs" / "full").exists(), "precomputed results are missing"
 
 
-def test_redrawing_from_the_same_results_gives_the_same_bytes(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "perpcore.cli", "figures", "--from-shipped", "--only", "05"]
-    folders = [tmp_path / attempt for attempt in ("first", "second")]
-    running = [
-        subprocess.Popen(
-            command, env=environment(folder, OMP_NUM_THREADS="1"), stdout=subprocess.DEVNULL
-        )
-        for folder in folders
-    ]
-    assert [process.wait() for process in running] == [0, 0]
-    first, second = (
-        {p.name: p.read_bytes() for p in (folder / "figures").iterdir() if p.suffix in (".svg", ".json")}
-        for folder in folders
-    )  # fmt: skip
-    assert len(first) == 11 and first == second
+def test_drawing_from_the_same_results_gives_the_same_bytes(project: Path) -> None:
+    drawn = []
+    for _ in range(2):
+        done = figures(project, "--only", "05", "--workers", "1")
+        assert done.returncode == 0, done.stderr
+        folder = project / "figures" / "drawn"
+        drawn.append({p.name: p.read_bytes() for p in folder.iterdir() if p.suffix != ".md"})
+        shutil.rmtree(folder)
+    assert len(drawn[0]) >= 14 and drawn[0] == drawn[1]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
@@ -141,11 +120,11 @@ def test_notebooks_keep_the_houses_form(path: Path) -> None:
     assert -1 not in positions and positions == sorted(positions)
     for heading in ("**Minutes:**", "**Needs:**", "**Before:**", "**Next:**"):
         assert heading in text
-    assert f"../exercises/{path.name}" in text and "<summary>Answers</summary>" in text
+    assert f"(exercises/{path.name})" in text and "<summary>Answers</summary>" in text
     code = [c for c in notebook.cells if c.cell_type == "code"]
     tagged = [c for c in code if "parameters" in c.metadata.get("tags", [])]
     assert len(tagged) == 1
-    for name in ("preset", "seed", "device", "retrain"):
+    for name in ("preset", "own_runs", "device", "out", "widgets"):
         assert f"{name} = " in tagged[0].source
     assert any(c.outputs for c in code), "committed without outputs"
     for cell in code:
@@ -160,3 +139,4 @@ def test_notebooks_keep_the_houses_form(path: Path) -> None:
                     "a picture without alternative text"
                 )
     assert not {"papermill", "widgets"} & set(notebook.metadata)
+    assert not [c for c in code if "injected-parameters" in c.metadata.get("tags", [])]

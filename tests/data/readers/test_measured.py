@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
-from perpcore.experiments import train
+from perpcore.data.readers.measured import MeasuredMotion, MeasuredRecon
 from perpcore.grid import motion_runs, recon_runs
+
 from perpcore.data.kspace import fft2c
 from perpcore.data.motion import warp
 from perpcore.data.readers import UnreadableFileError
-from perpcore.data.readers.measured import MeasuredMotion, MeasuredRecon
+from perpcore.experiments import train
 from perpcore.experiments.configs import Run
 from perpcore.experiments.results import Store
 

@@ -1,4 +1,4 @@
-"""Files are whole or not there: full disks, folders that refuse, damage."""
+"""Files are whole or not there: full disks, folders that refuse."""
 
 from __future__ import annotations
 
@@ -11,19 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from perpcore.files import seal, unseal, write_atomically
 
-
-@given(st.binary(max_size=200), st.data())
-def test_a_seal_shows_every_change(payload: bytes, data: st.DataObject) -> None:
-    sealed = seal(payload)
-    assert unseal(sealed) == payload
-    at = data.draw(st.integers(0, len(sealed) - 1))
-    bit = 1 << data.draw(st.integers(0, 7))
-    assert unseal(sealed[:at] + bytes([sealed[at] ^ bit]) + sealed[at + 1 :]) is None
-    assert unseal(sealed[:at]) is None
+from perpcore._files import project_root, write_atomically
 
 
 def test_new_files_get_the_usual_permissions(tmp_path: Path) -> None:
@@ -55,7 +44,7 @@ def test_a_write_that_the_kernel_stops_leaves_the_old_file(tmp_path: Path) -> No
     script = """
         import resource, signal, sys
         from pathlib import Path
-        from perpcore.files import write_atomically
+        from perpcore._files import write_atomically
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
         write_atomically(Path(sys.argv[1]), bytes(100_000))
@@ -88,3 +77,10 @@ def test_a_read_only_folder_is_named(unprivileged: Path) -> None:
         write_atomically(path, b"two")
     assert path.read_bytes() == b"one"
     assert [p.name for p in unprivileged.iterdir()] == ["file"]
+
+
+def test_the_project_is_the_nearest_folder_with_notebooks_and_module(empty_project: Path) -> None:
+    assert project_root() == empty_project
+    (empty_project / "notebooks" / "deeper").mkdir()
+    os.chdir(empty_project / "notebooks" / "deeper")
+    assert project_root() == empty_project

@@ -1,4 +1,4 @@
-"""Compare the numbers of drawn figures with the committed ones, and index a folder of figures."""
+"""Hold drawn figures against the committed ones; put executed notebooks in their place."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import nbformat
 
 
 def compare(committed: Path, drawn: Path) -> str:
@@ -26,6 +28,17 @@ def compare(committed: Path, drawn: Path) -> str:
     equal = len(names) - len(changed)
     said = f"{equal} of {len(names)} figures and tables in {drawn} have the committed numbers"
     return said + (f"; most changed, by {most[0]:.2g} of its size: {most[1]}" if changed else "")
+
+
+def keep(executed: Path, path: Path) -> None:
+    """Put an executed notebook in its place, without what papermill adds."""
+    notebook = nbformat.read(executed, as_version=4)
+    injected = "injected-parameters"
+    notebook.cells = [c for c in notebook.cells if injected not in c.metadata.get("tags", [])]
+    for holder in (notebook, *notebook.cells):
+        for name in ("papermill", "execution", "widgets"):
+            holder.metadata.pop(name, None)
+    nbformat.write(notebook, path)
 
 
 def write_index(figures: Path, notebooks: Path) -> None:
