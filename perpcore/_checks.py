@@ -55,6 +55,11 @@ def check_fields(pred: Tensor, target: Tensor, dim: int | None) -> None:
         )
 
 
+def check_reduction(reduction: str, known: Sequence[str]) -> None:
+    if reduction not in known:
+        raise ValueError(f"reduction: expected one of {', '.join(known)}, got {reduction!r}")
+
+
 def check_displacement(displacement: Tensor, name: str = "displacement") -> None:
     """Raise TypeError or ValueError unless it is a real (batch, n, *space) field."""
     if not isinstance(displacement, Tensor) or not displacement.is_floating_point():

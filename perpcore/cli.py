@@ -15,7 +15,6 @@ from perpcore import claims as judging
 from perpcore._files import project_root, write_atomically
 from perpcore.data.measured import measured_fields
 from perpcore.data.readers import describe, fetch, preview
-from perpcore.experiments import publish
 from perpcore.experiments.configs import COMPARISONS, Config
 from perpcore.experiments.results import (
     DamagedResultError,
@@ -67,7 +66,6 @@ def train(
     device: str = "auto",
     workers: int = 0,
     list_only: bool = False,
-    commit: bool = False,
     data: str = "",
     loss: str = "",
     test_subjects: tuple[str, ...] = (),
@@ -84,7 +82,6 @@ def train(
         device: "auto", "cpu", "cuda" or "mps".
         workers: Runs at a time; 0: one per CPU core (at most 8), one on a GPU.
         list_only: List the runs and whether they are done, and train none.
-        commit: Afterwards replace the precomputed results of the preset, which are in git.
         data: Measured images to train on: "PATH" or "FORMAT:PATH", a file or a folder.
         loss: Only this loss.
         test_subjects: Subjects of `data` (patients, sessions) that are kept for testing.
@@ -128,8 +125,6 @@ def train(
         table = result.metrics.groupby("acceleration").mean().drop(columns="image").round(4)
         print(table.to_string())
     print(f"{len(configs)} results in {own_path(configs[0]).parent}")
-    if commit:
-        print(f"{len(publish.publish(preset))} files written to data/results and data/pretrained")
 
 
 def claims(

@@ -51,17 +51,6 @@ def test_train_lists_and_trains(one_short_run, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out.split() == ["recon-l2-s00", "done"]
 
 
-def test_committed_results_are_replaced_only_when_asked(
-    one_short_run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr(cli.publish, "publish", lambda preset: asked.append(preset) or [])
-    cli.train("all", "smoke", "cpu")
-    assert not asked
-    cli.train("all", "smoke", "cpu", commit=True)
-    assert asked == ["smoke"]
-
-
 def test_claims_are_printed_compared_and_written_to_the_readme(
     empty_project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -149,7 +138,6 @@ def harmless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
         for name in ("train_all", "fetch"):
             patch.setattr(cli, name, refuse)
-        patch.setattr(cli.publish, "publish", refuse)
         yield folder
 
 

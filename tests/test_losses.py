@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import io
 import math
+import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -12,8 +16,9 @@ from conftest import complex_tensor
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from skimage.metrics import structural_similarity
 
-from perpcore.losses import LOSSES, LpLoss, PerpLoss, SSIMLoss, perpendicular
+from perpcore.losses import LOSSES, LpLoss, PerpLoss, SSIMLoss, norm, perpendicular, ssim_map
 
 ANGLES = st.floats(-math.pi, math.pi)
 SIZES = st.floats(1e-3, 1e3)
@@ -265,6 +270,137 @@ def test_end_point_error() -> None:
     assert LOSSES["epe"]()(a, b).item() == pytest.approx(expected, rel=1e-6)
 
 
+def pair_for(name: str, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Prediction and target that a loss takes: images, or fields for the end-point error."""
+    a, b = complex_tensor(2, 9, 8, seed=seed), complex_tensor(2, 9, 8, seed=seed + 1)
+    return (as_vectors(a, 2, 1), as_vectors(b, 2, 1)) if name == "epe" else (a, b)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_second_derivatives_are_right(name: str) -> None:
+    a, b = pair_for(name)
+    assert torch.autograd.gradgradcheck(lambda x: LOSSES[name]()(x, b), a.requires_grad_())
+
+
+def test_second_derivatives_in_three_dimensions_and_finite_at_zero() -> None:
+    u, v = (as_vectors(complex_tensor(6, seed=s), 3, 1) + 0.1 for s in (1, 2))
+    loss = PerpLoss("l2", dim=1)
+    assert torch.autograd.gradgradcheck(lambda x: loss(x, v), u.requires_grad_())
+    for pred in (torch.zeros(3, 2), torch.tensor([[0.0, 0.0], [1e-15, 0.0], [2.0, 0.0]])):
+        target = torch.tensor([[1.0, 0.5], [0.0, 0.0], [1.0, 0.0]])
+        hessian = torch.autograd.functional.hessian(lambda x, y=target: PerpLoss(dim=1)(x, y), pred)
+        assert torch.isfinite(hessian).all()
+
+
+def test_functional_transforms_agree_with_autograd() -> None:
+    a, b = complex_tensor(7, seed=1), complex_tensor(7, seed=2)
+    u, v = as_vectors(a), as_vectors(b)
+    jacobian = torch.func.jacrev(lambda x: perpendicular(x, v, dim=-1))(u)
+    u.requires_grad_()
+    (gradient,) = torch.autograd.grad(perpendicular(u, v, dim=-1).sum(), u)
+    torch.testing.assert_close(jacobian.sum(0), gradient)
+    torch.testing.assert_close(torch.func.grad(lambda x: PerpLoss()(x, b))(a), _gradient(a, b))
+
+
+def _gradient(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    a = a.clone().requires_grad_()
+    PerpLoss()(a, b).backward()
+    assert a.grad is not None
+    return a.grad
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore")
+def test_compiled_losses_and_gradients_agree() -> None:
+    a, b = (complex_tensor(4, 8, 8, seed=s, dtype=torch.complex64) for s in (1, 2))
+    torch.testing.assert_close(torch.compile(PerpLoss("l1"))(a, b), PerpLoss("l1")(a, b))
+    gradient = torch.compile(torch.func.grad(lambda x: PerpLoss()(x, b)))(a)
+    torch.testing.assert_close(gradient, _gradient(a, b))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_survive_pickling_saving_and_copying(name: str) -> None:
+    a, b = pair_for(name)
+    loss = LOSSES[name]()
+    buffer = io.BytesIO()
+    torch.save(torch.nn.ModuleDict({"loss": loss}), buffer)
+    buffer.seek(0)
+    copies = [pickle.loads(pickle.dumps(loss)), copy.deepcopy(loss)]
+    copies += [
+        torch.load(buffer, weights_only=False)["loss"],
+        pickle.loads(pickle.dumps(LOSSES))[name](),
+    ]
+    for other in copies:
+        assert torch.equal(other(a, b), loss(a, b))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("outside", [0.0, 7.0, math.nan, math.inf])
+def test_pixels_outside_the_mask_count_nowhere(name: str, outside: float) -> None:
+    a, b = complex_tensor(2, 16, 16, seed=1), complex_tensor(2, 16, 16, seed=2)
+    mask = torch.zeros(2, 16, 16, dtype=torch.bool)
+    mask[:, 2:12, 3:14] = True
+    dirty = [torch.where(mask, x, outside) for x in (a, b)]
+    cut = [x[:, 2:12, 3:14] for x in (a, b)]
+    if name == "epe":
+        dirty, cut = ([as_vectors(x, 2, 1) for x in pair] for pair in (dirty, cut))
+    if "ssim" in name:  # the range of an image is the maximum inside the mask
+        b[:, 5, 5] = 10
+        dirty[1][:, 5, 5] = cut[1][:, 3, 2] = 10
+    dirty[0].requires_grad_()
+    value = LOSSES[name]()(*dirty, mask=mask)
+    torch.testing.assert_close(value, LOSSES[name]()(*cut))
+    value.backward()
+    gradient = dirty[0].grad
+    assert torch.isfinite(gradient.abs()).all()
+    lengths = gradient.abs() if name != "epe" else torch.linalg.vector_norm(gradient, dim=1)
+    assert not lengths[~mask].any() and lengths[mask].any()
+
+
+def test_masks_with_other_reductions_and_shapes() -> None:
+    a, b = complex_tensor(2, 9, 9, seed=1), complex_tensor(2, 9, 9, seed=2)
+    mask = torch.zeros(9, 9)
+    mask[3:5, 2:8] = 1
+    per_pixel = PerpLoss(reduction="none")(a, b, mask)
+    assert per_pixel.shape == (2, 9, 9) and not per_pixel[:, mask == 0].any()
+    torch.testing.assert_close(per_pixel.sum(), PerpLoss(reduction="sum")(a, b, mask))
+    torch.testing.assert_close(per_pixel.sum() / 24, PerpLoss()(a, b, mask))
+    with pytest.raises(ValueError, match="mask: expected at least one pixel"):
+        PerpLoss()(a, b, torch.zeros(9, 9))
+    with pytest.raises(ValueError, match="mask: expected at least one pixel .one window"):
+        SSIMLoss()(a, b, mask)
+    with pytest.raises(ValueError, match=r"mask: expected a shape that broadcasts to \(2, 9, 9\)"):
+        LpLoss(1)(a, b, torch.ones(9, 8))
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+@pytest.mark.parametrize("size", [1e-38, 1e-30, 1.0, 1e38])
+def test_norm_of_extreme_vectors(n: int, size: float) -> None:
+    x = torch.full((n, 3), size)
+    expected = torch.full((3,), size, dtype=torch.float64) * n**0.5
+    torch.testing.assert_close(norm(tuple(x)).double(), expected, rtol=1e-5, atol=1e-44)
+    zero = torch.zeros(n, 3, requires_grad=True)
+    norm(tuple(zero)).sum().backward()
+    assert zero.grad is not None and (zero.grad == 0).all()
+
+
+def test_the_ssim_map_equals_scikit_images() -> None:
+    rng = np.random.default_rng(0)
+    target = rng.random((2, 3, 20, 24))
+    pred = target + rng.normal(0, 0.2, target.shape)
+    ours = ssim_map(torch.from_numpy(pred), torch.from_numpy(target))
+    for index in np.ndindex(2, 3):
+        y = target[index]
+        _, full = structural_similarity(pred[index], y, win_size=7, data_range=y.max(), full=True)
+        np.testing.assert_allclose(ours[index].numpy(), full[3:-3, 3:-3], atol=1e-10)
+    zero = torch.zeros(1, 16, 16)
+    torch.testing.assert_close(ssim_map(zero, zero), torch.ones(1, 10, 10))
+    flat = 1 + 0.01 * torch.rand(1, 32, 32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):  # must not spoil the variances
+        value = ssim_map(flat, flat.flip(-1))
+    torch.testing.assert_close(value, ssim_map(flat, flat.flip(-1)))
+
+
 Z, R = torch.ones(2, 8, 8, dtype=torch.complex64), torch.ones(2, 2, 8)
 
 
@@ -282,6 +418,7 @@ Z, R = torch.ones(2, 8, 8, dtype=torch.complex64), torch.ones(2, 2, 8)
         (TypeError, "pred.*Tensor.*ndarray", lambda: perpendicular(np.ones(3), Z)),
         (ValueError, "normalize_by", lambda: perpendicular(Z, Z, normalize_by="both")),
         (ValueError, "eps", lambda: perpendicular(Z, Z, eps=0)),
+        (TypeError, "pred.*real", lambda: ssim_map(Z, Z)),
         (ValueError, "7×7", lambda: SSIMLoss()(Z[..., :6], Z[..., :6])),
         (ValueError, "7×7", lambda: PerpLoss("ssim")(Z[..., :6], Z[..., :6])),
         (ValueError, "magnitude.*l3", lambda: PerpLoss("l3")),

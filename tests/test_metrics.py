@@ -10,7 +10,7 @@ import torch
 from conftest import complex_tensor
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from perpcore.metrics import METRICS, evaluate, evaluate_fields
+from perpcore.metrics import METRICS, evaluate_fields, evaluate_images
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def pair() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 def test_ssim_and_psnr_equal_scikit_image(pair) -> None:
     pred, target, mask = pair
-    values = evaluate(pred, target, mask)
+    values = evaluate_images(pred, target, mask)
     for i in range(3):
         p, y = pred[i].abs().numpy(), target[i].abs().numpy()
         # scikit-image crops its padded map to the windows that lie inside the image.
@@ -34,7 +34,7 @@ def test_ssim_and_psnr_equal_scikit_image(pair) -> None:
 
 def test_errors_equal_numpy(pair) -> None:
     pred, target, mask = pair
-    values = evaluate(pred, target, mask)
+    values = evaluate_images(pred, target, mask)
     for i in range(3):
         p, y, m = pred[i].numpy(), target[i].numpy(), mask[i].numpy()
         norm = np.linalg.norm
@@ -49,23 +49,23 @@ def test_errors_equal_numpy(pair) -> None:
 
 def test_known_errors() -> None:
     target = complex_tensor(1, 16, 16, seed=3)
-    perfect = evaluate(target, target)
+    perfect = evaluate_images(target, target)
     assert perfect["ssim"].item() == pytest.approx(1)
     assert math.isinf(perfect["psnr"].item())
-    turned = evaluate(target * np.exp(3.1j), target)
+    turned = evaluate_images(target * np.exp(3.1j), target)
     assert turned["phase_error"].item() == pytest.approx(3.1)
     assert turned["nrmse"].item() == pytest.approx(0, abs=1e-12)
     assert turned["complex_nrmse"].item() == pytest.approx(2 * math.sin(1.55))
-    smaller = evaluate(0.9 * target, target)
+    smaller = evaluate_images(0.9 * target, target)
     assert smaller["magnitude_bias"].item() == pytest.approx(-0.1)
     assert smaller["phase_error"].item() == pytest.approx(0, abs=1e-7)
 
 
 def test_every_metric_gives_one_number_per_image(pair) -> None:
-    values = evaluate(*pair)
+    values = evaluate_images(*pair)
     assert set(values) == set(METRICS)
     for i, single in enumerate(zip(*pair, strict=True)):
-        alone = evaluate(*(x[None] for x in single))
+        alone = evaluate_images(*(x[None] for x in single))
         for name, value in values.items():
             assert value.shape == (3,)
             torch.testing.assert_close(value[i], alone[name][0])
@@ -85,7 +85,7 @@ def test_every_metric_gives_one_number_per_image(pair) -> None:
 )  # fmt: skip
 def test_wrong_input_is_named(pair, error: type[Exception], words: str, change) -> None:
     with pytest.raises(error, match=words):
-        evaluate(*change(*pair))
+        evaluate_images(*change(*pair))
 
 
 def known_fields() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -103,7 +103,7 @@ def test_field_metrics_by_hand() -> None:
     values = evaluate_fields(*known_fields())
     assert values["epe"].item() == pytest.approx(math.sqrt(5))
     assert values["magnitude_error"].item() == pytest.approx(1)
-    assert values["magnitude_bias"].item() == pytest.approx(-1)
+    assert values["motion_bias"].item() == pytest.approx(-1)
     assert values["angular_error"].item() == pytest.approx(90)
 
 
@@ -122,7 +122,7 @@ def test_field_metrics_equal_numpy_in_2d_and_3d() -> None:
             expected = np.degrees(np.arccos(np.clip(cosine, -1, 1)))[moving].mean()
             assert values["angular_error"][i].item() == pytest.approx(expected, rel=1e-4)
             bias = (size_p - size_y).mean()
-            assert values["magnitude_bias"][i].item() == pytest.approx(bias, abs=1e-5)
+            assert values["motion_bias"][i].item() == pytest.approx(bias, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -131,8 +131,8 @@ def test_field_metrics_equal_numpy_in_2d_and_3d() -> None:
         (ValueError, "target", lambda p, y, b: (p, y[..., :5], b)),
         (ValueError, "pred.*row, column", lambda p, y, b: (p[:, :1], y, b)),
         (ValueError, "pred.*NaN", lambda p, y, b: (p * float("nan"), y, b)),
-        (ValueError, "body.*shape", lambda p, y, b: (p, y, b[:, :2])),
-        (ValueError, r"body.*\[0\].*empty", lambda p, y, b: (p, y, b & False)),
+        (ValueError, "foreground.*shape", lambda p, y, b: (p, y, b[:, :2])),
+        (ValueError, r"foreground.*\[0\].*empty", lambda p, y, b: (p, y, b & False)),
         (TypeError, "target", lambda p, y, b: (p, y.long(), b)),
     ],
 )

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from committed import compare
 from conftest import ROOT
 from nbformat import v4
 
 sys.path.insert(0, str(ROOT / "workflow"))
-from committed import compare
 
 
 def record(folder: Path, value: object) -> None:

@@ -113,50 +113,6 @@ def radial_mask(shape: tuple[int, int], acceleration: float, rng: np.random.Gene
         count *= 2
 
 
-def poisson_disc_mask(
-    shape: tuple[int, int], acceleration: float, rng: np.random.Generator
-) -> Mask:
-    """Variable-density Poisson disc around a full centre disc, acceleration within 5 %.
-
-    No two samples are closer than a distance that grows linearly with the distance from the
-    centre; its scale is found by bisection. 0.1 s at 64 × 64, 2 s at 256 × 256.
-    """
-    rows, columns = shape
-    y, x = np.mgrid[:rows, :columns]
-    distance = np.hypot((y - rows // 2) / rows, (x - columns // 2) / columns) * 2
-    calibration = distance <= 2 * np.sqrt(center_fraction(acceleration) / acceleration)
-    order = rng.permutation(rows * columns)
-    low, high = 0.0, 8.0 * np.sqrt(acceleration)
-    for _ in range(20):
-        scale = (low + high) / 2
-        chosen = _throw_darts(scale * (0.2 + distance), order) | calibration
-        reached = chosen.size / chosen.sum()
-        if abs(reached / acceleration - 1) < 0.05:
-            break
-        low, high = (scale, high) if reached < acceleration else (low, scale)
-    return torch.from_numpy(chosen)
-
-
-def _throw_darts(radius: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """Accept the candidates in `order` that no accepted one excludes; radius in pixels."""
-    rows, columns = radius.shape
-    free = np.ones(radius.shape, dtype=bool)
-    chosen = np.zeros(radius.shape, dtype=bool)
-    for candidate in order:
-        r, c = divmod(int(candidate), columns)
-        if not free[r, c]:
-            continue
-        chosen[r, c] = True
-        reach = radius[r, c]
-        k = int(reach)
-        top, left = max(r - k, 0), max(c - k, 0)
-        dy, dx = np.ogrid[
-            top - r : min(k, rows - 1 - r) + 1, left - c : min(k, columns - 1 - c) + 1
-        ]
-        free[top : r + k + 1, left : c + k + 1] &= dy * dy + dx * dx >= reach * reach
-    return chosen
-
-
 def _center_columns(columns: int, acceleration: float) -> int:
     return round(columns * center_fraction(acceleration))
 
@@ -172,7 +128,6 @@ MASKS: dict[str, Callable[[tuple[int, int], float, np.random.Generator], Mask]] 
     "random": random_mask,
     "equispaced": equispaced_mask,
     "radial": radial_mask,
-    "poisson": poisson_disc_mask,
 }
 
 

@@ -31,11 +31,11 @@ from perpcore.data.readers import (
 )
 
 
-class MeasuredImages:
-    """Fully sampled measured images of one split, scaled to maximum 1.
+class _Measured(Samples[Any]):
+    """What both measured data sets share.
 
-    Images of several coils are combined, and all are cropped in k-space to `size`. The last 256
-    images stay in memory.
+    Images of several coils are combined, and all are cropped in k-space to `size` and scaled to
+    maximum 1. The last 256 images stay in memory.
 
     Parameters
     ----------
@@ -51,11 +51,11 @@ class MeasuredImages:
         self,
         volumes: Sequence[Volume],
         test_subjects: Sequence[str],
-        split: str,
-        seed: int,
-        size: int,
+        *args: Any,
         skip_bad: bool = False,
+        **options: Any,
     ) -> None:
+        super().__init__(*args, **options)
         subjects = sorted({v.subject for v in volumes})
         training = [v for v in volumes if v.subject not in test_subjects]
         if set(test_subjects) - set(subjects) or not test_subjects or not training:
@@ -67,17 +67,16 @@ class MeasuredImages:
             "test": [v for v in volumes if v.subject in test_subjects],
             "validation": training[::5],
             "train": [v for k, v in enumerate(training) if k % 5] or training,
-        }[split]
+        }[self.split]
         self.slices = [
             (v, k) for v in chosen for k in range(len(v)) if not skip_bad or _readable(v, k)
         ]
         if not self.slices:
-            raise ValueError(f"test_subjects: no readable slice is left for {split}")
-        self.split, self.seed, self.size = split, seed, size
+            raise ValueError(f"test_subjects: no readable slice is left for {self.split}")
         self._image = lru_cache(maxsize=256)(self._prepare)
 
-    def batch(self, indices: Sequence[int]) -> Images:
-        """Return images `indices`, complex64 (batch, row, column).
+    def images(self, indices: Sequence[int]) -> Images:
+        """Return fully sampled images `indices`, complex64 (batch, row, column).
 
         Training slices are drawn at random; those of validation and test are spread evenly over
         the split, none twice before each was taken once.
@@ -89,7 +88,7 @@ class MeasuredImages:
             # Multiples of a step that shares no factor with their number visit every slice.
             step = next(s for s in count(int(0.618 * n) + 1) if gcd(s, n) == 1)
             chosen = [i * step % n for i in indices]
-        return torch.stack([self._image(k) for k in chosen])
+        return torch.stack([self._image(k) for k in chosen]).to(self.device)
 
     def _prepare(self, number: int) -> Tensor:
         volume, index = self.slices[number]
@@ -97,47 +96,21 @@ class MeasuredImages:
         return image / image.abs().max()
 
 
-class MeasuredRecon(Samples[ReconBatch]):
-    """Undersampled measured images; arguments as in `MeasuredImages` and `PhantomRecon`."""
-
-    def __init__(
-        self,
-        volumes: Sequence[Volume],
-        test_subjects: Sequence[str],
-        *args: Any,
-        skip_bad: bool = False,
-        **options: Any,
-    ) -> None:
-        super().__init__(*args, **options)
-        self.images = MeasuredImages(
-            volumes, test_subjects, self.split, self.seed, self.size, skip_bad
-        )
+class MeasuredRecon(_Measured):
+    """Undersampled measured images; further arguments as in `PhantomRecon`."""
 
     def batch(self, indices: Sequence[int]) -> ReconBatch:
         """Draw slices `indices`, with masks and noise as in `PhantomRecon`."""
-        images = self.images.batch(indices).to(self.device)
+        images = self.images(indices)
         zero_filled = self._undersample(images, indices)
         return ReconBatch(*scale_to_input(zero_filled, images), foreground_mask(images))
 
 
-class MeasuredMotion(PhantomMotion):
+class MeasuredMotion(_Measured, PhantomMotion):
     """Measured images, each moved by a generated field: the truth is known, the anatomy real."""
 
-    def __init__(
-        self,
-        volumes: Sequence[Volume],
-        test_subjects: Sequence[str],
-        *args: Any,
-        skip_bad: bool = False,
-        **options: Any,
-    ) -> None:
-        super().__init__(*args, **options)
-        self.images = MeasuredImages(
-            volumes, test_subjects, self.split, self.seed, self.size, skip_bad
-        )
-
     def _states(self, indices: Sequence[int], displacement: Tensor) -> tuple[Tensor, ...]:
-        moving = self.images.batch(indices).to(self.device)
+        moving = self.images(indices)
         fixed = motion.warp(moving, displacement)
         return fixed, moving, foreground_mask(fixed)
 

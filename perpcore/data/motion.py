@@ -90,16 +90,6 @@ def jacobian_determinant(
     return determinant
 
 
-def inverse(
-    displacement: Float[Tensor, "batch n *space"], iterations: int = 30
-) -> Float[Tensor, "batch n *space"]:
-    """v with v(x) = −u(x + v(x)), by fixed-point iteration: warping by u, then v, undoes u."""
-    result = -displacement
-    for _ in range(iterations):
-        result = -warp(displacement, result)
-    return result
-
-
 def respiratory(
     indices: Sequence[int],
     size: int,

@@ -86,6 +86,11 @@ class Config:
         # Subjects come from files' contents, and the name becomes a file's.
         return "-".join([*parts, f"s{self.seed:02d}"]).replace("/", "_")
 
+    @property
+    def network(self) -> tuple[str, dict[str, Any]]:
+        """Name of the network, one of `models.MODELS`, and its arguments."""
+        raise NotImplementedError
+
     def _changes(self) -> list[str]:
         """Return what an ablation changed, as parts of the name."""
         default, found = type(self)(), [f"{name}_{value}" for name, value in self.loss_options]
@@ -122,6 +127,14 @@ class ReconConfig(Config):
         """ "unrolled" for the networks with data consistency."""
         return "unrolled" if self.n_cascades else "recon"
 
+    @property
+    def network(self) -> tuple[str, dict[str, Any]]:
+        """A `UNet`, or an `UnrolledNet` of several cascades."""
+        size = {"chans": self.chans, "num_pool_layers": self.num_pool_layers}
+        if self.n_cascades:
+            return "UnrolledNet", {"n_cascades": self.n_cascades, **size}
+        return "UNet", size
+
     def _changes(self) -> list[str]:
         found = super()._changes()
         for name in ("rough_phase", "target_noise"):
@@ -154,6 +167,13 @@ class RegistrationConfig(Config):
         """The loss, after "cold_" without warm-up and "plain_" without normal flow."""
         cold = self.loss.startswith("perp") and self.warmup == 0
         return "cold_" * cold + "plain_" * (not self.normal_flow) + self.loss
+
+    @property
+    def network(self) -> tuple[str, dict[str, Any]]:
+        """A `MotionNet`."""
+        in_channels = 1 if self.inputs == "magnitude" else 2
+        arguments = {"in_channels": in_channels, "chans": self.chans, "levels": self.levels}
+        return "MotionNet", {**arguments, "normal_flow": self.normal_flow}
 
     def _changes(self) -> list[str]:
         return [*super()._changes(), *([f"warmup{self.warmup}"] if self.warmup else [])]

@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,9 @@ from torch import Tensor
 import perpcore
 from perpcore._files import project_root, write_atomically
 from perpcore.experiments.configs import Config, from_dict
+from perpcore.statistics import Interval, mean_interval
+
+Summary = dict[str, Interval]
 
 RESULTS_VERSION = 3
 """Raise by hand when a run would give other numbers; tests/experiments/test_golden.py tells."""
@@ -143,6 +147,36 @@ def read_result(path: Path) -> tuple[Result, int]:
     return Result(
         config, examples=examples, weights=weights, provenance=provenance, **tables
     ), version
+
+
+def summarize(results: Sequence[Result]) -> Summary:
+    """Mean and 95 % interval of each metric over seeds and images, accelerations averaged.
+
+    `results` are those of one run at several seeds.
+    """
+    tables = [r.metrics.groupby("image").mean().drop(columns="acceleration") for r in results]
+    return {str(name): mean_interval(np.stack([t[name] for t in tables])) for name in tables[0]}
+
+
+def own_results(configs: Sequence[Config]) -> list[Result]:
+    """Read own results; raises ValueError naming the first that is not there."""
+    results = []
+    for config in configs:
+        result = load_result(own_path(config), config)
+        if result is None:
+            raise ValueError(f"{own_path(config)}: no result of this configuration")
+        results.append(result)
+    return results
+
+
+def precomputed_summaries(preset: str) -> dict[str, Summary]:
+    """Read trials.csv of the precomputed results; empty where it is of another version."""
+    path = precomputed_folder(preset) / "trials.csv"
+    table = pd.read_csv(path) if path.exists() else pd.DataFrame({"results_version": []})
+    summaries: dict[str, Summary] = {}
+    for row in table[table.results_version == RESULTS_VERSION].itertuples():
+        summaries.setdefault(row.trial, {})[row.metric] = Interval(row.mean, row.low, row.high)
+    return summaries
 
 
 def provenance(device: torch.device, seconds: float, memory_gb: float) -> dict[str, Any]:

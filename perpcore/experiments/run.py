@@ -31,12 +31,17 @@ from perpcore.experiments.configs import Config, ReconConfig, RegistrationConfig
 from perpcore.experiments.results import (
     RESULTS_VERSION,
     Result,
+    Summary,
     load_result,
     own_path,
+    own_results,
     precomputed_path,
+    precomputed_summaries,
     provenance,
+    summarize,
     write_result,
 )
+from perpcore.experiments.trials import Trial
 from perpcore.losses import LOSSES
 from perpcore.metrics import evaluate_fields, evaluate_images, image_norm
 from perpcore.models import MODELS, parameter_count
@@ -140,22 +145,9 @@ def open_data(
     return of_split
 
 
-def model_arguments(config: Config) -> tuple[str, dict[str, Any]]:
-    """Name the network of a run, one of `MODELS`, and its arguments."""
-    if isinstance(config, RegistrationConfig):
-        in_channels = 1 if config.inputs == "magnitude" else 2
-        arguments = {"in_channels": in_channels, "chans": config.chans, "levels": config.levels}
-        return "MotionNet", {**arguments, "normal_flow": config.normal_flow}
-    assert isinstance(config, ReconConfig)
-    size = {"chans": config.chans, "num_pool_layers": config.num_pool_layers}
-    if config.n_cascades:
-        return "UnrolledNet", {"n_cascades": config.n_cascades, **size}
-    return "UNet", size
-
-
 def build_model(config: Config, weights: dict[str, Tensor] | None = None) -> nn.Module:
     """Build the network of a run, at its seed's initialisation or with trained weights."""
-    name, arguments = model_arguments(config)
+    name, arguments = config.network
     # Its own random state: equal for every loss and untouched by what ran before.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -327,3 +319,16 @@ def load_or_train(
         assert result is not None
         results.setdefault(result.config.label, []).append(result)
     return results
+
+
+def load_or_train_trials(
+    trials: Sequence[Trial], *, own_runs: bool = False, device: str = "auto"
+) -> dict[str, Summary]:
+    """Return summaries by `Trial.name`: the precomputed ones, or those of own runs, never both."""
+    found = {} if own_runs else precomputed_summaries(trials[0].config.preset)
+    if all(trial.name in found for trial in trials):
+        print(f"{len(trials)} precomputed summaries, preset {trials[0].config.preset}")
+        return found
+    train_all([config for trial in trials for config in trial.configs], device)
+    print(f"{len(trials)} summaries of own runs, preset {trials[0].config.preset}")
+    return {trial.name: summarize(own_results(trial.configs)) for trial in trials}

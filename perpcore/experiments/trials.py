@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
-
-import numpy as np
-import pandas as pd
 
 from perpcore.experiments.configs import (
     COMPARISONS,
@@ -23,17 +19,6 @@ from perpcore.experiments.configs import (
     tuned,
     with_warmup,
 )
-from perpcore.experiments.results import (
-    RESULTS_VERSION,
-    Result,
-    load_result,
-    own_path,
-    precomputed_folder,
-)
-from perpcore.experiments.run import train_all
-from perpcore.statistics import Interval, mean_interval
-
-Summary = dict[str, Interval]
 
 TRIAL: dict[str, dict[str, Any]] = {
     "smoke": {"size": 32, "steps": 2, "validate_every": 2, "n_test": 2},
@@ -126,49 +111,6 @@ def all_configs(preset: str = "quick") -> list[ReconConfig | RegistrationConfig]
     found = [config for comparison in COMPARISONS.values() for config in comparison(preset)]
     trials = [*tuning_trials(preset), *ablation_trials(preset)]
     return list(dict.fromkeys([*found, *(c for trial in trials for c in trial.configs)]))
-
-
-def load_or_train_trials(
-    trials: Sequence[Trial], *, own_runs: bool = False, device: str = "auto"
-) -> dict[str, Summary]:
-    """Return summaries by `Trial.name`: the precomputed ones, or those of own runs, never both."""
-    found = {} if own_runs else precomputed_summaries(trials[0].config.preset)
-    if all(trial.name in found for trial in trials):
-        print(f"{len(trials)} precomputed summaries, preset {trials[0].config.preset}")
-        return found
-    train_all([config for trial in trials for config in trial.configs], device)
-    print(f"{len(trials)} summaries of own runs, preset {trials[0].config.preset}")
-    return {trial.name: summarize(own_results(trial.configs)) for trial in trials}
-
-
-def summarize(results: Sequence[Result]) -> Summary:
-    """Mean and 95 % interval of each metric over seeds and images, accelerations averaged.
-
-    `results` are those of one run at several seeds.
-    """
-    tables = [r.metrics.groupby("image").mean().drop(columns="acceleration") for r in results]
-    return {str(name): mean_interval(np.stack([t[name] for t in tables])) for name in tables[0]}
-
-
-def own_results(configs: Sequence[ReconConfig | RegistrationConfig]) -> list[Result]:
-    """Read own results; raises ValueError naming the first that is not there."""
-    results = []
-    for config in configs:
-        result = load_result(own_path(config), config)
-        if result is None:
-            raise ValueError(f"{own_path(config)}: no result of this configuration")
-        results.append(result)
-    return results
-
-
-def precomputed_summaries(preset: str) -> dict[str, Summary]:
-    """Read trials.csv of the precomputed results; empty where it is of another version."""
-    path = precomputed_folder(preset) / "trials.csv"
-    table = pd.read_csv(path) if path.exists() else pd.DataFrame({"results_version": []})
-    summaries: dict[str, Summary] = {}
-    for row in table[table.results_version == RESULTS_VERSION].itertuples():
-        summaries.setdefault(row.trial, {})[row.metric] = Interval(row.mean, row.low, row.high)
-    return summaries
 
 
 def _small(presets: dict[str, AnyConfig], preset: str) -> AnyConfig:

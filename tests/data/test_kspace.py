@@ -62,18 +62,6 @@ def test_column_masks_follow_the_rules_of_fastmri(kind: str) -> None:
             assert set(left) <= {int(np.floor(spacing)), int(np.ceil(spacing))}
 
 
-def test_poisson_disc_is_denser_at_the_centre_and_keeps_its_distance() -> None:
-    mask = sampling_mask("poisson", (96, 96), 8, np.random.default_rng(3)).numpy()
-    y, x = np.mgrid[:96, :96] - 48
-    distance = np.hypot(x, y)
-    rings = [mask[(distance >= a) & (distance < a + 8)].mean() for a in (12, 24, 36)]
-    assert rings[0] > rings[1] > rings[2]
-    points = np.argwhere(mask & (distance > 30))
-    gaps = np.linalg.norm(points[:, None] - points[None], axis=-1)
-    np.fill_diagonal(gaps, np.inf)
-    assert gaps.min() >= 2
-
-
 def test_noise_has_the_standard_deviation_asked_for() -> None:
     noise = complex_noise((200, 200), 0.5, torch.Generator().manual_seed(0), "cpu")
     assert noise.real.std().item() == pytest.approx(0.5, rel=0.02)
@@ -96,7 +84,7 @@ def test_wrong_input_is_named(words: str, arguments: tuple) -> None:
 
 
 def test_acceleration_one_samples_everything() -> None:
-    assert sampling_mask("poisson", (16, 16), 1, np.random.default_rng(0)).all()
+    assert sampling_mask("radial", (16, 16), 1, np.random.default_rng(0)).all()
 
 
 def test_spokes_are_added_one_by_one_until_there_are_enough() -> None:

@@ -45,7 +45,7 @@ def short(folder: Path, **changes: Any) -> Config:
 def test_images_are_split_by_subject(folder: Path) -> None:
     volumes = open_source(str(folder), **OPTIONS)
     parts = {s: MeasuredRecon(volumes, ["b"], s, size=16) for s in ("train", "validation", "test")}
-    subjects = {s: {v.subject for v, _ in data.images.slices} for s, data in parts.items()}
+    subjects = {s: {v.subject for v, _ in data.slices} for s, data in parts.items()}
     assert subjects == {"test": {"b"}, "validation": {"a"}, "train": {"c"}}
     batch = parts["test"].batch(range(5))
     assert batch.target.shape == (5, 16, 16) and batch.target.dtype == torch.complex64
@@ -85,7 +85,7 @@ def test_measured_images_are_moved_by_known_fields(folder: Path, empty_project: 
     batch = data.batch(range(3))
     assert batch.target.shape == (3, 2, 16, 16) and batch.foreground.any((1, 2)).all()
     torch.testing.assert_close(warp(batch.moving_full, batch.target), batch.fixed_full)
-    torch.testing.assert_close(batch.moving_full, data.images.batch(range(3)))
+    torch.testing.assert_close(batch.moving_full, data.images(range(3)))
     config = registration_configs("smoke", **fields(folder))[0]
     config = replace(config, size=16, levels=2, steps=2, validate_every=2, n_test=3)
     result = train(config, "cpu", progress=False)
@@ -104,6 +104,6 @@ def test_bad_files_and_slices_are_left_out_only_if_the_user_says_so(
     config = recon_configs("smoke", **fields(folder, skip_bad=True))[0]
     data = open_data(replace(config, size=16))("train", None)
     assert isinstance(data, MeasuredRecon)
-    assert [k for _, k in data.images.slices] == [0, 1, 3, 4]
+    assert [k for _, k in data.slices] == [0, 1, 3, 4]
     reported = capsys.readouterr().out
     assert "left out:" in reported and "d.npy" in reported and "slice 2 is zero" in reported

@@ -10,23 +10,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from perpcore.experiments import trials as module
+from perpcore.experiments import results as module
 from perpcore.experiments.configs import (
     RECON,
     RECON_LOSSES,
     REGISTRATION_LOSSES,
     TUNED,
 )
-from perpcore.experiments.run import train_all
+from perpcore.experiments.results import own_results, precomputed_summaries, summarize
+from perpcore.experiments.run import load_or_train_trials, train_all
 from perpcore.experiments.trials import (
     SELECTION,
     TRIAL_SEEDS,
     Trial,
     ablation_trials,
-    load_or_train_trials,
-    own_results,
-    precomputed_summaries,
-    summarize,
     tuning_trials,
 )
 from perpcore.statistics import mean_interval

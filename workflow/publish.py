@@ -1,4 +1,7 @@
-"""Own results become the precomputed ones that come with the project (`--commit`)."""
+"""Make own results the precomputed ones that come with the project: data/results/, data/pretrained/.
+
+perpcore train all --preset full && python workflow/publish.py --preset full
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
+import tyro
 from safetensors.torch import save
 
 from perpcore._files import project_root, write_atomically
@@ -15,16 +19,15 @@ from perpcore.experiments.configs import COMPARISONS
 from perpcore.experiments.results import (
     RESULTS_VERSION,
     Result,
+    own_results,
     precomputed_folder,
     precomputed_path,
+    summarize,
     write_result,
 )
-from perpcore.experiments.run import model_arguments
 from perpcore.experiments.trials import (
     SELECTION,
     ablation_trials,
-    own_results,
-    summarize,
     tuning_trials,
 )
 
@@ -32,7 +35,7 @@ SEEDS_WITH_WEIGHTS = 4  # U-Nets of later seeds, and unrolled networks, are comm
 
 
 def publish(preset: str) -> list[Path]:
-    """Copy all own results of a preset to data/results/<preset>/ and data/pretrained/.
+    """Copy all own results of a preset to the folders that are in git.
 
     Nothing is written where one is missing; the error names it.
     """
@@ -75,7 +78,7 @@ def _publish_networks(results: Sequence[Result]) -> list[Path]:
     written = []
     for name, (_, result) in best.items():
         weights = {key: weight.half().contiguous() for key, weight in result.weights.items()}
-        network, arguments = model_arguments(result.config)
+        network, arguments = result.config.network
         record = {
             "class": network, "arguments": json.dumps(arguments),
             "config": json.dumps(asdict(result.config)),
@@ -84,3 +87,7 @@ def _publish_networks(results: Sequence[Result]) -> list[Path]:
         write_atomically(path, save(weights, record))
         written.append(path)
     return written
+
+
+if __name__ == "__main__":
+    print("\n".join(map(str, tyro.cli(publish))))

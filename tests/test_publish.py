@@ -5,15 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import publish as module
 import pytest
 import torch
+from publish import SEEDS_WITH_WEIGHTS, publish
 
-from perpcore.experiments import publish as module
 from perpcore.experiments.configs import COMPARISONS, RECON, unrolled_configs
-from perpcore.experiments.publish import SEEDS_WITH_WEIGHTS, publish
-from perpcore.experiments.results import load_result, own_path, precomputed_path, write_result
+from perpcore.experiments.results import (
+    load_result,
+    own_path,
+    precomputed_path,
+    precomputed_summaries,
+    write_result,
+)
 from perpcore.experiments.run import train_all
-from perpcore.experiments.trials import Trial, precomputed_summaries
+from perpcore.experiments.trials import Trial
 from perpcore.models import load_pretrained, pretrained_names
 
 FIRST = replace(RECON["smoke"], steps=2, validate_every=1, n_test=1)
