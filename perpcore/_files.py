@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 def project_root() -> Path:
-    """Folder that holds notebooks/ and figures/: the nearest above the working folder."""
+    """Return the folder that holds notebooks/ and data/: the nearest above the working folder."""
     here = Path.cwd()
     for folder in (here, *here.parents, Path(__file__).parents[1]):
-        if (folder / "notebooks").is_dir() and (folder / "perpcore").is_dir():
+        if (folder / "notebooks").is_dir() and (folder / "data").is_dir():
             return folder
     return here
 

@@ -168,7 +168,7 @@ def main() -> None:
         sys.exit("perpcore: interrupted; training continues from its last checkpoint")
 
 
-def _reader_options(domain: str | None, axes: str | None, phase_unit: str | None) -> dict[str, str]:
+def _reader_options(domain: str | None, axes: str | None, phase_unit: str | None) -> dict[str, Any]:
     given = {"domain": domain, "axes": axes, "phase_unit": phase_unit}
     return {name: value for name, value in given.items() if value is not None}
 

@@ -37,7 +37,7 @@ def measured_data() -> Path:
 @pytest.fixture
 def empty_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project folder without results, in which the test works."""
-    for name in ("notebooks", "perpcore"):
+    for name in ("notebooks", "data"):
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -127,7 +127,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_afterwards(empty_project: P
 def harmless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The command line without training, downloads and the project's own files."""
     folder = tmp_path_factory.mktemp("fuzz")
-    for name in ("notebooks", "perpcore"):
+    for name in ("notebooks", "data"):
         (folder / name).mkdir()
     shutil.copytree(ROOT / "figures", folder / "figures", ignore=shutil.ignore_patterns("*.png"))
     with pytest.MonkeyPatch.context() as patch:

@@ -39,14 +39,14 @@ def test_training_and_evaluation_keep_the_annotated_shapes() -> None:
         from perpcore.experiments.configs import COMPARISONS
         from perpcore.experiments.run import train
         os.chdir(tempfile.mkdtemp())
-        for name in ("notebooks", "perpcore"):
+        for name in ("notebooks", "data"):
             os.mkdir(name)
         for comparison, configs in COMPARISONS.items():
             for config in configs("smoke"):
                 if config.loss in ("l2", "perp_l1", "perp_ssim", "epe"):
-                    short = replace(config, steps=2, validate_every=1)
-                    train(replace(short, warmup=0) if comparison == "registration" else short,
-                          "cpu", progress=False)
+                    changes = {"warmup": 0} if comparison == "registration" else {}
+                    short = replace(config, steps=2, validate_every=1, **changes)
+                    train(short, "cpu", progress=False)
         maps = coils.simulate_csm(32, 3, np.random.default_rng(0))
         coils.walsh_csm(maps, 16)
         field = motion.respiratory(range(2), 16, dims=3)

@@ -92,7 +92,7 @@ class _Measured(Samples[Any]):
 
     def _prepare(self, number: int) -> Tensor:
         volume, index = self.slices[number]
-        image = ifft2c(crop_center(fft2c(combined_image(volume, index)), self.size))
+        image = ifft2c(crop_center(fft2c(combined_image(volume, index, target=True)), self.size))
         return image / image.abs().max()
 
 

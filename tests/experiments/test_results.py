@@ -31,7 +31,7 @@ CONFIG = replace(RECON["smoke"], steps=4, validate_every=2)
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
     folder = tmp_path_factory.mktemp("project")
-    for name in ("notebooks", "perpcore"):
+    for name in ("notebooks", "data"):
         (folder / name).mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

@@ -99,7 +99,7 @@ def test_precomputed_summaries_are_of_this_version_and_never_mixed(
 ) -> None:
     first, second = tuning_trials("smoke")[:2]
     folder = empty_project / "data" / "results" / "smoke"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     row = {
         "results_version": module.RESULTS_VERSION,
         "metric": "ssim",

@@ -37,13 +37,8 @@ SOURCES = {
 }
 
 
-def measured_folder() -> Path:
-    """Where fetched files lie: data/measured/ of the project."""
-    return project_root() / "data" / "measured"
-
-
 def fetch(name: str) -> Path:
-    """Download a file of `SOURCES` into `measured_folder`, unless it is there; returns its path.
+    """Download a file of `SOURCES` into data/measured/, unless it is there; return its path.
 
     The file appears only when it is whole and has the right SHA-256. `PERPCORE_MIRROR` replaces
     the address by that of a folder that has the same files. Raises ValueError for an unknown name
@@ -59,7 +54,7 @@ def fetch(name: str) -> Path:
     source = SOURCES[name]
     mirror = os.environ.get("PERPCORE_MIRROR")
     address = f"{mirror.rstrip('/')}/{source.file}" if mirror else source.address
-    folder = measured_folder()
+    folder = project_root() / "data" / "measured"
     try:
         found = pooch.retrieve(
             address, f"sha256:{source.sha256}", fname=source.file, path=folder,

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from perpcore.data.readers.header import parse_header
-from perpcore.data.readers.volumes import UnreadableFileError, Volume
+from perpcore.data.readers.base import UnreadableFileError, Volume, crop_image, open_hdf5
+from perpcore.data.readers.header import parse_header, readout_size
 
-NOT_IMAGING = (19, 20, 22, 23, 24)
-"""Flags of noise, calibration, reversed, navigator and phase-correction lines."""
+NOT_IMAGING = (
+    "NOISE_MEASUREMENT", "PARALLEL_CALIBRATION", "NAVIGATION_DATA", "PHASECORR_DATA",
+    "HPFEEDBACK_DATA", "DUMMYSCAN_DATA", "RTFEEDBACK_DATA", "SURFACECOILCORRECTIONSCAN_DATA",
+    "PHASE_STABILIZATION_REFERENCE", "PHASE_STABILIZATION",
+)  # fmt: skip
+LAST_KNOWN_FLAG = 52  # 53 to 56 say that samples are compressed, 57 to 64 are for private use
+SEPARATE = ("contrast", "phase", "repetition", "set")  # each value is a volume of its own
 
 
 def recognizes(path: Path) -> bool:
-    """Whether the file has the group that the package writes."""
+    """Say whether the file has the group that the package writes."""
     if not h5py.is_hdf5(path):
         return False
     with h5py.File(path, "r") as file:
@@ -25,70 +31,106 @@ def recognizes(path: Path) -> bool:
 
 
 def open_volumes(path: Path) -> list[Volume]:
-    """The volume of the file; readout oversampling is removed when a slice is read."""
+    """Open one volume for each contrast, phase, repetition and set.
+
+    Averages are averaged; segments are parts of one k-space. Lines that are not imaging data are
+    left out. Readout oversampling is removed when a slice is read.
+    """
     if not recognizes(path):
         raise UnreadableFileError(f"{path}: no group dataset with xml and data: not an MRD file")
-    info, slices, coils = _index(path, path.stat().st_mtime_ns)
-    (columns, rows, _), _ = info["encoded_matrix"], info["recon_matrix"]
-    columns = min(columns, info["recon_matrix"][0])
-    shape = (max(slices) + 1, coils, rows, columns)
-    return [Volume(path, "mrd", "kspace", shape, path.stem, "dataset", info)]
-
-
-def read_slice(volume: Volume, index: int) -> np.ndarray:
-    """Centred k-space (coil, row, column), lines that were acquired several times averaged."""
-    import ismrmrd
-
-    info, slices, coils = _index(volume.path, volume.path.stat().st_mtime_ns)
-    samples, rows, _ = info["encoded_matrix"]
-    kspace = np.zeros((coils, rows, samples), np.complex64)
-    count = np.zeros(rows)
-    dataset = ismrmrd.Dataset(str(volume.path), "dataset", create_if_needed=False)
-    try:
-        for number in slices.get(index, ()):
-            line = dataset.read_acquisition(number)
-            row = line.idx.kspace_encode_step_1 - info.get("center", rows // 2) + rows // 2
-            if not 0 <= row < rows or line.data.shape != (coils, samples):
-                raise UnreadableFileError(
-                    f"{volume.path}: acquisition {number}: expected {coils} coils, {samples} "
-                    f"samples and a row below {rows}, got {line.data.shape} and row {row}"
-                )
-            kspace[:, row] += line.data
-            count[row] += 1
-    finally:
-        dataset.close()
-    kspace /= np.maximum(count, 1)[:, None]
-    columns = volume.shape[-1]
-    if columns == samples:
-        return kspace
-    shift = {"axes": -1}
-    line_image = np.fft.fftshift(
-        np.fft.ifft(np.fft.ifftshift(kspace, **shift), norm="ortho"), **shift
-    )
-    first = samples // 2 - columns // 2
-    kept = line_image[..., first : first + columns]
-    return np.fft.fftshift(np.fft.fft(np.fft.ifftshift(kept, **shift), norm="ortho"), **shift)
-
-
-@lru_cache(maxsize=64)
-def _index(path: Path, changed: int) -> tuple[dict[str, Any], dict[int, list[int]], int]:
-    """Header, numbers of the imaging acquisitions by slice, and coils; without the samples."""
-    with h5py.File(path, "r") as file:
+    with open_hdf5(path) as file:
         info = parse_header(file["dataset/xml"][0], path)
-        missing = {"encoded_matrix", "recon_matrix"} - set(info)
-        if missing:
-            raise UnreadableFileError(f"{path}: header: no {', '.join(sorted(missing))}")
         heads = file["dataset/data"].fields("head")[:]
-    skipped = sum(1 << (flag - 1) for flag in NOT_IMAGING)
-    imaging = [n for n, flags in enumerate(heads["flags"]) if not int(flags) & skipped]
+    if "encoded_matrix" not in info:
+        raise UnreadableFileError(f"{path}: header: no matrix size of the encoded space")
+    imaging = [n for n, head in enumerate(heads) if _is_imaging(int(head["flags"]), path, n)]
     if not imaging:
         raise UnreadableFileError(f"{path}: no imaging acquisition among {len(heads)}")
-    if heads["idx"]["kspace_encode_step_2"][imaging].any():
+    index = heads["idx"][imaging]
+    if index["kspace_encode_step_2"].any() or info["encoded_matrix"][2] > 1:
         raise UnreadableFileError(f"{path}: a 3D encoding; only 2D slices can be read")
+    if heads["encoding_space_ref"][imaging].any():
+        raise UnreadableFileError(f"{path}: several encoding spaces; only the first can be read")
     coils = {int(c) for c in heads["active_channels"][imaging]}
     if len(coils) != 1:
         raise UnreadableFileError(f"{path}: the number of coils changes: {sorted(coils)}")
-    slices: dict[int, list[int]] = {}
-    for number in imaging:
-        slices.setdefault(int(heads["idx"]["slice"][number]), []).append(number)
-    return info, slices, coils.pop()
+    samples, rows, _ = info["encoded_matrix"]
+    scans: dict[tuple[int, ...], dict[int, list[int]]] = {}
+    for number, line in zip(imaging, index, strict=True):
+        scan = scans.setdefault(tuple(int(line[name]) for name in SEPARATE), {})
+        scan.setdefault(int(line["slice"]), []).append(number)
+    volumes = []
+    for values, slices in sorted(scans.items()):
+        several = [n for k, n in enumerate(SEPARATE) if len({v[k] for v in scans}) > 1]
+        key = ", ".join(f"{n} {v}" for n, v in zip(SEPARATE, values, strict=True) if n in several)
+        shape = (len(slices), coils.copy().pop(), rows, readout_size(info, samples))
+        lines = tuple(tuple(slices[number]) for number in sorted(slices))
+        known = {**info, "acquisitions": lines}
+        volumes.append(Volume(path, "mrd", "kspace", shape, path.stem, read_slice, key, known))
+    return volumes
+
+
+def read_slice(volume: Volume, index: int) -> np.ndarray:
+    """Read centred k-space (coil, row, column)."""
+    samples, rows, _ = volume.info["encoded_matrix"]
+    coils = volume.shape[1]
+    kspace = np.zeros((coils, rows, samples), np.complex64)
+    averages: list[set[int]] = [set() for _ in range(rows)]
+    with _dataset(volume.path) as dataset:
+        import ismrmrd
+
+        for number in volume.info["acquisitions"][index]:
+            line = dataset.read_acquisition(number)
+            row = line.idx.kspace_encode_step_1 - volume.info.get("center", rows // 2) + rows // 2
+            n = line.number_of_samples
+            center = line.center_sample or n // 2
+            data = line.data
+            if line.is_flag_set(ismrmrd.ACQ_IS_REVERSE):
+                data = data[:, ::-1]
+                center = center if center == n // 2 else n - 1 - center
+            first, last = line.discard_pre, n - line.discard_post
+            start = samples // 2 - center
+            inside = 0 <= row < rows and start + first >= 0 and start + last <= samples
+            if data.shape[0] != coils or not inside:
+                raise UnreadableFileError(
+                    f"{volume.path}: acquisition {number}: expected {coils} coils, a row below "
+                    f"{rows} and samples within {samples}, got {data.shape}, row {row} and "
+                    f"samples {start + first} to {start + last}"
+                )
+            if line.idx.average in averages[row]:
+                raise UnreadableFileError(
+                    f"{volume.path}: acquisition {number}: row {row} of average "
+                    f"{line.idx.average} was there before, and no index tells them apart"
+                )
+            averages[row].add(line.idx.average)
+            kspace[:, row, start + first : start + last] += data[:, first:last]
+    kspace /= np.maximum([len(found) for found in averages], 1)[:, None]
+    return crop_image(kspace, volume.shape[-1], -1)
+
+
+@contextmanager
+def _dataset(path: Path) -> Iterator[Any]:
+    import ismrmrd
+
+    dataset = ismrmrd.Dataset(str(path), "dataset", create_if_needed=False)
+    try:
+        yield dataset
+    finally:
+        dataset.close()
+
+
+def _is_imaging(flags: int, path: Path, number: int) -> bool:
+    """Say whether a line is imaging data; raises at a flag whose meaning is not known."""
+    try:
+        import ismrmrd
+    except ImportError:
+        raise UnreadableFileError(f"{path}: MRD needs ismrmrd: pip install ismrmrd") from None
+
+    if flags >> LAST_KNOWN_FLAG:
+        raise UnreadableFileError(
+            f"{path}: acquisition {number}: expected flags up to {LAST_KNOWN_FLAG}, found flag "
+            f"{flags.bit_length()}: compressed samples, or a private meaning"
+        )
+    names = [n for n in NOT_IMAGING if flags >> (getattr(ismrmrd, f"ACQ_IS_{n}") - 1) & 1]
+    both = flags >> (ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING - 1) & 1
+    return not names or (bool(both) and names == ["PARALLEL_CALIBRATION"])
