@@ -18,7 +18,10 @@ def compare(committed: Path, drawn: Path) -> str:
     names = sorted(p.name for p in drawn.glob("*.json") if (committed / p.name).exists())
     changed, most = [], (0.0, "")
     for name in names:
-        old, new = (dict(_numbers(json.loads((f / name).read_text()))) for f in (committed, drawn))
+        old, new = (
+            dict(_numbers(json.loads((f / name).read_text())["numbers"]))
+            for f in (committed, drawn)
+        )
         moved = {key: _difference(old.get(key), new.get(key)) for key in old.keys() | new.keys()}
         worst = max(moved, key=lambda key: moved[key], default="")
         if worst and moved[worst] > 0:
@@ -78,4 +81,6 @@ def _difference(old: Any, new: Any) -> float:
         return 0.0
     if not isinstance(old, (int, float)) or not isinstance(new, (int, float)):
         return math.inf
+    if abs(new - old) < 1e-9:  # rounding about zero
+        return 0.0
     return abs(new - old) / max(abs(old), abs(new))
