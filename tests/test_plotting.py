@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from committed import write_index
 from matplotlib import pyplot as plt
-from perpcore.inventory import write_index
 
 from perpcore import plotting
+from perpcore.experiments.configs import (
+    RECON_LOSSES,
+    REGISTRATION_LOSSES,
+    registration_configs,
+)
 
 
 def draw(numbers: np.ndarray) -> plt.Figure:
@@ -26,59 +32,85 @@ def draw(numbers: np.ndarray) -> plt.Figure:
     return fig
 
 
-def test_redrawing_gives_the_same_bytes(isolated_store: Path) -> None:
-    folder, kept = isolated_store / "figures", {}
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What is displayed: figures with their metadata, tables, captions."""
+    calls: list[Any] = []
+    monkeypatch.setattr(plotting, "display", lambda what, **more: calls.append((what, more)))
+    return calls
+
+
+def test_redrawing_gives_the_same_bytes(tmp_path: Path, shown: list[Any]) -> None:
+    kept: dict[str, bytes] = {}
     for _ in range(2):
         fig = draw(np.linspace(0, 1, 7))
-        plotting.save_figure(fig, "fig01_geometry", {"x": np.linspace(0, 1, 7)}, "quick")
-        plt.close(fig)
-        now = {p.name: p.read_bytes() for p in folder.iterdir()}
-        assert set(now) == {f"fig01_geometry.{kind}" for kind in ("png", "svg", "json")}
+        numbers = {"x": np.linspace(0, 1, 7)}
+        plotting.save_figure(
+            fig, tmp_path, "fig01", numbers, caption="A line.", alt="It rises.", preset="quick"
+        )
+        now = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+        assert set(now) == {f"fig01.{kind}" for kind in ("png", "svg", "json")}
         assert not kept or kept == now
         kept = now
-    record = json.loads(kept["fig01_geometry.json"])
-    assert record["preset"] == "quick" and record["notebook"] == "01_geometry"
+    record = json.loads(kept["fig01.json"])
+    assert record["preset"] == "quick" and record["caption"] == "A line."
     assert record["numbers"]["x"][1] == 0.166667
+    assert not plt.get_fignums()
 
 
-def test_tables_and_index(isolated_store: Path) -> None:
-    table = pd.DataFrame({"loss": ["l2"], "SSIM": [0.5]})
+def test_figures_are_shown_with_alternative_text_and_caption(shown: list[Any]) -> None:
+    plotting.show(draw(np.arange(3)), caption="Three points.", alt="three points")
+    (_, metadata), (caption, _) = shown
+    assert metadata["metadata"]["image/png"]["alt"] == "three points"
+    assert caption.data == "*Three points.*"
+    with pytest.raises(TypeError, match="alt"):
+        plotting.show(draw(np.arange(3)))
+    plt.close("all")
+
+
+def test_tables_and_index(tmp_path: Path, shown: list[Any]) -> None:
+    table = pd.DataFrame({"loss": ["l2"], "SSIM": [0.5]}).set_index("loss")
     numbers = {"ssim": np.float32(0.5), "bad": np.inf, "n": np.int64(3)}
-    plotting.save_table(table, "tab01_properties", numbers, "smoke")
-    record = json.loads((isolated_store / "figures" / "tab01_properties.json").read_text())
+    plotting.save_table(table, tmp_path, "tab01", numbers, caption="One loss.", preset="smoke")
+    record = json.loads((tmp_path / "tab01.json").read_text())
     assert record["numbers"] == {"ssim": 0.5, "bad": None, "n": 3}
-    assert "| l2" in (isolated_store / "figures" / "tab01_properties.md").read_text()
-    index = write_index().read_text()
-    assert "tab01_properties" in index and "preset `smoke`" in index
-    assert "fig02_landscape" not in index
+    text = (tmp_path / "tab01.md").read_text()
+    assert text.startswith("One loss.\n\n| loss") and "| l2" in text
+    assert shown[0][0] is table and shown[1][0].data == "*One loss.*"
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "02_some.ipynb").write_text('save_table(table, \\"tab01\\")')
+    write_index(tmp_path, tmp_path / "notebooks")
+    index = (tmp_path / "index.md").read_text()
+    assert "## tab01" in index and "preset `smoke`" in index and "[02_some]" in index
+
+
+def test_calibration_is_averaged_over_seeds_in_filled_bins() -> None:
+    bins = {"acceleration": [4, 4, 8], "target": [0.1, 0.2, 0.3], "count": [300, 10, 300]}
+    tables = [pd.DataFrame({**bins, "pred": [p, p, p]}) for p in (0.1, 0.3)]
+    curve = plotting.calibration_curve(tables, 4)
+    assert curve.pred.tolist() == pytest.approx([0.2]) and curve.target.tolist() == [0.1]
+    fig, axes = plt.subplots(1, 2)
+    plotting.draw_calibration(axes, {"l2": curve}, limits=(-10, 200))
+    assert axes[1].lines[0].get_ydata().tolist() == pytest.approx([100])
+    plt.close(fig)
+
+
+def test_reconstructions_are_shown_on_one_scale_per_row() -> None:
+    target = torch.polar(torch.ones(8, 8), torch.zeros(8, 8))
+    fig = plt.figure()
+    images = {"target": target, "zero_filled": 0.9 * target}
+    plotting.show_reconstructions(fig, images, np.ones((8, 8), bool), "title")
+    shown = [ax.images[0] for ax in fig.axes if ax.images]
+    assert {image.get_clim() for image in shown} >= {(0, 1), (-0.2, 0.2), (-0.5, 0.5)}
+    assert np.allclose(shown[2].get_array(), -0.1)  # the target has no error of its own
+    plt.close(fig)
 
 
 def test_every_loss_has_a_colour_and_a_label() -> None:
-    from perpcore.grid import MOTION_LOSSES, RECON_LOSSES, motion_runs
-
-    for loss in (*RECON_LOSSES, *MOTION_LOSSES):
+    for loss in (*RECON_LOSSES, *REGISTRATION_LOSSES):
         assert loss in plotting.COLORS and loss in plotting.LABELS and loss in plotting.LINES
-    for shown in (set(RECON_LOSSES), {run.label for run in motion_runs()}):
+    for shown in (set(RECON_LOSSES), {c.label for c in registration_configs()}):
         assert len({plotting.COLORS[name] for name in shown}) == len(shown)
-
-
-def test_shown_figures_carry_their_alternative_text(
-    isolated_store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told: list[str] = []
-    monkeypatch.setattr(
-        plotting, "display", lambda fig, metadata: told.append(metadata["image/png"]["alt"])
-    )
-    fig = draw(np.arange(3))
-    plotting.save_figure(fig, "fig01_geometry", {}, "quick")
-    plotting.show(fig)
-    plotting.show(draw(np.arange(3)), "three points")
-    assert told == [plotting.FIGURES["fig01_geometry"].alt, "three points"]
-    assert not plt.get_fignums()
-    with pytest.raises(KeyError):
-        plotting.show(draw(np.arange(3)))
-    plt.close("all")
-    assert all(entry.alt for name, entry in plotting.FIGURES.items() if name.startswith("fig"))
 
 
 def test_wide_table_has_a_cell_for_every_row_in_the_order_given() -> None:

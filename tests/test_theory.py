@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate
 
-from perpcore import landscape as ls
+from perpcore import theory as ls
 from perpcore.losses import LOSSES
 
 ANGLES = st.floats(-math.pi, math.pi)
@@ -100,13 +100,6 @@ def test_minimiser_under_complex_noise_swaps_the_roles() -> None:
     assert ls.minimising_magnitude("perp_l1", targets) == pytest.approx(median, rel=0.01)
 
 
-def test_a_trained_regressor_learns_the_minimiser() -> None:
-    spreads = np.array([0.2, 0.7, 1.2])
-    learnt = ls.toy_regressor("l2", spreads)
-    np.testing.assert_allclose(learnt, np.exp(-(spreads**2) / 2), rtol=0.03)
-    np.testing.assert_allclose(ls.toy_regressor("perp_l2", spreads), 1, rtol=0.03)
-
-
 @pytest.mark.parametrize("name", ["l2", "perp_l2"])
 def test_descent_reaches_the_target_from_less_than_90_degrees(name: str) -> None:
     start = np.array([0.5 + 0.8j, 0.3 - 0.2j, 1.5 - 1j])
@@ -128,8 +121,6 @@ def test_unknown_noise_is_named() -> None:
     for call in (ls.phase_noise, ls.l2_minimiser):
         with pytest.raises(ValueError, match="kind.*cauchy"):
             call("cauchy", 1.0, *([10] if call is ls.phase_noise else []))
-    with pytest.raises(ValueError, match="kind"):
-        ls.toy_regressor("l2", np.array([0.1, 0.2]), kind="rician")
 
 
 def test_landscape_accepts_a_loss_module_and_a_target() -> None:

@@ -1,4 +1,4 @@
-"""Solutions pass their self-checks, stubs do not, and the stubs are those of the solutions."""
+"""Exercises: solutions pass, stubs do not; sliders redraw the picture."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import contextlib
 import io
 import warnings
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import nbformat
 import numpy as np
 import pytest
+import teaching
 import torch
-from perpcore.exercises import OPEN, RIGHT, SOLUTION, WRONG, check, generate, stub
+from conftest import ROOT
+from exercises import SOLUTION, generate, stub
+from matplotlib import pyplot as plt
+from teaching import OPEN, RIGHT, WRONG, check
 
-ROOT = Path(__file__).parents[1]
 SOLVED = sorted((ROOT / "notebooks" / "solved").glob("*.ipynb"))
 
 
@@ -33,15 +37,10 @@ def run(path: Path) -> list[str]:
     return printed
 
 
-@pytest.fixture(autouse=True)
-def shipped_results(monkeypatch: pytest.MonkeyPatch, isolated_store: Path) -> None:
-    monkeypatch.setenv("PERPCORE_FROM_SHIPPED", "1")
-
-
 def test_every_notebook_has_exercises() -> None:
     chapters = [p.name for p in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))]
     assert [p.name for p in SOLVED] == chapters
-    assert [p.name for p in sorted((ROOT / "exercises").glob("*.ipynb"))] == chapters
+    assert [p.name for p in sorted((ROOT / "notebooks" / "exercises").glob("*.ipynb"))] == chapters
 
 
 @pytest.mark.parametrize("path", SOLVED, ids=lambda p: p.stem)
@@ -58,7 +57,7 @@ def test_solutions_pass_and_stubs_fail(path: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", SOLVED, ids=lambda p: p.stem)
 def test_committed_exercises_are_generated_from_the_solutions(path: Path, tmp_path: Path) -> None:
     made = generate(path, tmp_path).read_text()
-    assert made == (ROOT / "exercises" / path.name).read_text(), "run make exercises"
+    assert made == (ROOT / "notebooks" / "exercises" / path.name).read_text(), "run make exercises"
     assert "SOLUTION" not in made and "solved)\\n" not in made
 
 
@@ -96,3 +95,46 @@ def test_check_says_right_wrong_or_open(
     printed = capsys.readouterr().out
     assert said in printed
     assert ("because" in printed) == (said == RIGHT)
+
+
+def draw(size: float, loss: str) -> tuple[plt.Figure, str]:
+    fig, ax = plt.subplots()
+    ax.bar([loss], [size])
+    return fig, f'{loss} "{size:g}"'
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    calls: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    monkeypatch.setattr(
+        teaching, "display", lambda data, metadata, raw: calls.append((data, metadata))
+    )
+    return calls
+
+
+def test_moving_a_slider_changes_the_picture_and_its_text(shown: list) -> None:
+    pytest.importorskip("ipywidgets")
+    size = teaching.slider("size", 0, 2, 1, 0.1)
+    loss = teaching.choice("loss", {"ℓ2": "l2", "⊥": "perp"}, "l2")
+    teaching.explore(draw, widgets=True, size=size, loss=loss)
+    data, metadata = shown[0]
+    view = data["application/vnd.jupyter.widget-view+json"]
+    from ipywidgets.widgets.widget import _instances
+
+    box = _instances[view["model_id"]]
+    picture = box.children[-1]
+    first = picture.value
+    assert metadata["image/png"]["alt"] == 'l2 "1"' and "image/png" in data
+    size.value = 1.5
+    assert picture.value != first and "l2 &quot;1.5&quot;" in picture.value
+    second = picture.value
+    loss.value = "perp"
+    assert picture.value != second and "perp" in picture.value
+    assert not plt.get_fignums()
+
+
+def test_batch_runs_show_the_picture_alone(shown: list) -> None:
+    control = teaching.slider("size", 0, 2, 1, 0.1)
+    loss = teaching.choice("loss", {"ℓ2": "l2"}, "l2")
+    teaching.explore(draw, widgets=False, size=control, loss=loss)
+    assert set(shown[0][0]) == {"text/plain", "image/png"}
