@@ -21,8 +21,8 @@ from side_by_side import extent, machine, ratio, table
 
 from perpcore.data.readers import open_folder
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from readers.files import write_fastmri
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "data" / "readers"))
+from files import write_fastmri
 
 
 def main() -> None:

@@ -15,14 +15,13 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from perpcore.files import write_atomically
+from perpcore._files import write_atomically
 
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "RESULTS.md"
 ORDER = (
-    "loss_cost", "unet_step", "training_step", "metrics_cost", "reader_throughput",
-    "phantom_generation", "warping", "startup", "growth", "grid_scaling", "preset_cost", "notebooks", "whole_run",
-    "phantom_realism", "workflow_resume",
+    "loss_cost", "training_step", "reader_throughput", "phantom_realism", "whole_run",
+    "workflow_resume",
 )  # fmt: skip
 HELPERS = {"run_all", "side_by_side"}
 TITLE = """# Benchmarks

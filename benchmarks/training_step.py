@@ -1,6 +1,8 @@
-"""Where the time of a training step goes: drawing the batch, and the network.
+"""Where the time of a training step goes: drawing the batch, the network, the loss.
 
-python benchmarks/training_step.py [--preset quick] [--device cpu] [--threads 2]
+    python benchmarks/training_step.py [--preset full] [--device cpu]
+
+And our U-Net beside that of the `fastmri` package, of equal width and depth, on the same images.
 """
 
 from __future__ import annotations
@@ -8,59 +10,77 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from functools import partial
 
 import torch
-from side_by_side import machine, spread, table, wait
+from side_by_side import machine, measure, ratio, spread, table, wait
 
-from perpcore.data.datasets import PhantomRecon
-from perpcore.experiments import build_loss, build_model
-from perpcore.grid import recon_runs
+from perpcore.experiments.configs import COMPARISONS
+from perpcore.experiments.run import build_loss, build_model, open_data
+from perpcore.models import UNet
+
+
+def step_parts(config: object, device: str, repeats: int) -> dict[str, list[float]]:
+    """Milliseconds of each part of a step."""
+    model, loss = build_model(config).to(device), build_loss(config).to(device)
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+    data = open_data(config, device)("train", None)
+    times: dict[str, list[float]] = {"draw": [], "forward": [], "loss": [], "backward": []}
+    for repeat in range(repeats + 3):
+        stamps = [time.perf_counter()]
+
+        def mark(stamps: list[float] = stamps) -> None:
+            wait(device)
+            stamps.append(time.perf_counter())
+
+        batch = data.batch(range(repeat * config.batch_size, (repeat + 1) * config.batch_size))
+        mark()
+        pred = model(*batch.inputs)
+        mark()
+        leaf = pred.detach().requires_grad_()
+        loss(leaf, batch.target).backward()
+        mark()
+        optimizer.zero_grad()
+        pred.backward(leaf.grad)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        mark()
+        if repeat >= 3:
+            for (name, values), a, b in zip(times.items(), stamps, stamps[1:], strict=False):
+                values.append(1e3 * (b - a))
+    return times
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--preset", default="quick")
+    parser.add_argument("--preset", default="full")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--repeats", type=int, default=60)
+    parser.add_argument("--repeats", type=int, default=40)
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    device = torch.device(args.device)
-    runs = recon_runs(args.preset)
-    data = PhantomRecon(runs[0], device)
-    steppers = {}
-    for run in runs[:6]:
-        model, loss = build_model(run).to(device), build_loss(run).to(device)
-        steppers[run.loss] = (model, loss, torch.optim.AdamW(model.parameters(), fused=True))
-    times: dict[str, list[float]] = {name: [] for name in ("draw", *steppers)}
-
-    def now() -> float:
-        wait(args.device)
-        return time.perf_counter()
-
-    for repeat in range(args.repeats + 3):
-        begin = now()
-        batch = data.training_batch(repeat)
-        stamps = {"draw": now() - begin}
-        for name, (model, loss, optimizer) in steppers.items():
-            begin = now()
-            optimizer.zero_grad()
-            loss(model(*batch.inputs), batch.target).backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            stamps[name] = now() - begin
-        if repeat >= 3:
-            for name, seconds in stamps.items():
-                times[name].append(seconds * 1e3)
-    print(
-        f"{machine(args.device)}; preset {args.preset}: {runs[0].size}², batch {runs[0].batch}.\n"
-    )
-    draw = statistics.median(times["draw"])
+    print(f"{machine(args.device)}; preset {args.preset}.\n")
     rows = []
-    for name, values in times.items():
-        share = "" if name == "draw" else f"{draw / (draw + statistics.median(values)):.1%}"
-        rows.append([name, spread(values, 1, 1), share])
-    table(["part", "ms, median (quartiles)", "share of drawing in a step"], rows)
+    for comparison, configs in COMPARISONS.items():
+        for config in configs(args.preset):
+            if config.seed == 0 and config.label in ("l2", "epe", "perp_l2", "perp_ssim"):
+                parts = step_parts(config, args.device, args.repeats)
+                total = sum(statistics.median(v) for v in parts.values())
+                shares = [f"{statistics.median(v) / total:.1%}" for v in parts.values()]
+                rows.append([comparison, config.loss, f"{total:.1f}", *shares])
+    table(["comparison", "loss", "step, ms (sum of medians)", "draw", "forward", "loss, both ways", "backward and AdamW"], rows)  # fmt: skip
+    from fastmri.models import Unet
+
+    image = torch.randn(4, 96, 96, dtype=torch.complex64, device=args.device)
+    real = torch.view_as_real(image).permute(0, 3, 1, 2).contiguous()
+    networks = {"perpcore": (UNet(16, 3), image), "fastmri": (Unet(2, 2, 16, 3), real)}
+
+    def step(network: torch.nn.Module, x: torch.Tensor) -> None:
+        network.zero_grad()
+        (network(x) - x).abs().square().mean().backward()
+
+    cases = {n: partial(step, m.to(args.device), x) for n, (m, x) in networks.items()}
+    seconds = measure(cases, args.repeats, 3, args.device)
+    table(["U-Net, forward and backward", "ms, median (quartiles)", "over `fastmri`"],
+          [[n, spread(v), ratio(v, seconds["fastmri"])] for n, v in seconds.items()])  # fmt: skip
 
 
 if __name__ == "__main__":

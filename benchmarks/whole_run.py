@@ -1,22 +1,24 @@
-"""Minutes and peak memory of all figures: from an empty store, a filled one, and what is shipped.
+"""Minutes and peak memory of the user's commands: figures, and all of preset quick from nothing.
 
-    python benchmarks/whole_run.py                        # in a temporary folder; drawing three times
-    python benchmarks/whole_run.py -- make figures        # any command, with all its processes
+    python benchmarks/whole_run.py                    # own runs of `quick` are deleted before
+    python benchmarks/whole_run.py -- make figures    # any command, with all its processes
 
 Memory is the largest sum of the proportional set sizes (shared pages counted once) of the process
-tree, looked at once a second. Linux. Measured data are left out.
+tree, looked at once a second. Linux.
 """
 
 from __future__ import annotations
 
-import os
+import shutil
 import subprocess
 import sys
-import tempfile
 import time
+from pathlib import Path
 
 import psutil
 from side_by_side import extent, machine, table
+
+ROOT = Path(__file__).parents[1]
 
 
 def memory(process: psutil.Process) -> int:
@@ -44,16 +46,6 @@ def run(command: list[str]) -> tuple[float, float, int]:
     return time.perf_counter() - began, peak / 1e9, child.returncode
 
 
-def figures(folder: str) -> list[str]:
-    """The command that makes all figures, with store and figures in a folder of its own."""
-    os.environ |= {
-        "PERPCORE_RUNS": f"{folder}/runs",
-        "PERPCORE_FIGURES": f"{folder}/figures",
-        "PERPCORE_TEST_DATA": folder,
-    }
-    return [sys.executable, "-m", "perpcore.cli", "figures"]
-
-
 def main() -> None:
     if "--" in sys.argv:
         command = sys.argv[sys.argv.index("--") + 1 :]
@@ -61,23 +53,27 @@ def main() -> None:
         print(f"{' '.join(command)}: {seconds / 60:.1f} min, {gigabytes:.2f} GB, exit status {status}")  # fmt: skip
         return
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        quick = figures(folder)
-        for label, command, repeats in (
-            ("empty store", quick, 1),
-            ("filled store", quick, 3),
-            ("`--preset cpu`, from what is shipped", [*quick, "--preset", "cpu"], 3),
-        ):
-            minutes, peaks = [], []
-            for _ in range(repeats):
-                seconds, gigabytes, status = run(command)
-                if status:
-                    sys.exit(f"{' '.join(command)}: exit status {status}")
-                minutes.append(seconds / 60)
-                peaks.append(gigabytes)
-            rows.append([label, repeats, extent(minutes, 2), f"{max(peaks):.2f}"])
+    python, figures = sys.executable, str(ROOT / "workflow" / "figures.py")
+    shutil.rmtree(ROOT / "data" / "runs" / "quick", ignore_errors=True)
+    for label, command, repeats in (
+        ("`make figures`", [python, figures], 3),
+        (
+            "training of `make reproduce`, from nothing",
+            [python, "-m", "perpcore", "train", "all"],
+            1,
+        ),
+        ("figures of `make reproduce`", [python, figures, "--own-runs", "--preset", "quick"], 1),
+    ):
+        minutes, peaks = [], []
+        for _ in range(repeats):
+            seconds, gigabytes, status = run(command)
+            if status:
+                sys.exit(f"{' '.join(command)}: exit status {status}")
+            minutes.append(seconds / 60)
+            peaks.append(gigabytes)
+        rows.append([label, repeats, extent(minutes, 2), f"{max(peaks):.2f}"])
     print(f"{machine()}\n")
-    table(["`perpcore figures`", "times", "min, median (range)", "GB, all processes"], rows)
+    table(["command", "times", "min, median (range)", "GB, all processes"], rows)
 
 
 if __name__ == "__main__":

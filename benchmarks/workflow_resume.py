@@ -17,8 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from perpcore import grid
-from perpcore.experiments.results import Store
+from perpcore.experiments.configs import registration_configs
+from perpcore.experiments.trials import tuning_trials
 
 ROOT = Path(__file__).parents[1]
 
@@ -32,25 +32,26 @@ def main() -> None:
     if shutil.which(args.snakemake) is None:
         print(f"Left out: no command {args.snakemake!r} here (it needs an environment of its own).")
         return
-    runs = (grid.trial_runs if args.small else grid.motion_runs)("quick")[:4]
+    trials = [trial.config for trial in tuning_trials("quick")]
+    names = [c.name for c in (trials if args.small else registration_configs("quick"))[:4]]
     with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder))
-        environment = {
-            **os.environ,
-            "PERPCORE_RUNS": folder,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        }
+        for name in ("perpcore", "notebooks", "workflow"):
+            (Path(folder) / name).symlink_to(ROOT / name)
+        results = Path(folder) / "data" / "runs" / "quick"
+        results.mkdir(parents=True)
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = {**os.environ, "PATH": path}
         command = [
-            args.snakemake, "-s", ROOT / "workflow/Snakefile", "-d", ROOT, "--quiet", "all", *more,
-            "--profile", ROOT / "workflow/profiles" / args.profile, "--config", "keys=" + ",".join(r.key for r in runs), "--", "runs",
+            args.snakemake, "-s", "workflow/Snakefile", "-d", folder, "--quiet", "all", *more,
+            "--profile", ROOT / "workflow/profiles" / args.profile, "--config", "names=" + ",".join(names), "--", "runs",
         ]  # fmt: skip
 
         def finished() -> dict[str, float]:
-            paths = [(r.key, store.result_path(r)) for r in runs]
-            return {key: path.stat().st_mtime for key, path in paths if path.exists()}
+            paths = {name: results / f"{name}.h5" for name in names}
+            return {name: path.stat().st_mtime for name, path in paths.items() if path.exists()}
 
         began = time.time()
-        process = subprocess.Popen(command, env=environment, start_new_session=True)
+        process = subprocess.Popen(command, env=environment, cwd=folder, start_new_session=True)
         while len(finished()) < 2:
             if process.poll() is not None:
                 sys.exit("Snakemake ended early")
@@ -59,15 +60,15 @@ def main() -> None:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         before = finished()
-        begun = [r.key for r in runs if store.checkpoint_path(r).exists()]
+        begun = [path.name for path in results.glob("*.checkpoint.pt")]
         print(f"killed after {time.time() - began:.0f} s; finished: {list(before)}, begun: {begun}")
-        subprocess.run([*command[:-2], "--unlock"], env=environment, check=True)
-        subprocess.run(command, env=environment, check=True)
+        subprocess.run([*command[:-2], "--unlock"], env=environment, cwd=folder, check=True)
+        subprocess.run(command, env=environment, cwd=folder, check=True)
         after = finished()
-        print(f"all {len(after)} of {len(runs)} finished after {time.time() - began:.0f} s")
+        print(f"all {len(after)} of {len(names)} finished after {time.time() - began:.0f} s")
         again = [key for key in before if after[key] != before[key]]
         print(f"written again: {again or 'none'}")
-        if again or len(after) != len(runs):
+        if again or len(after) != len(names):
             sys.exit("failed")
 
 

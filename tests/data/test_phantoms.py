@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
+from phantom_realism import phase_statistics
 
 from perpcore.data.kspace import ifft2c
-from perpcore.data.phantoms import KINDS, generate, phase_statistics
+from perpcore.data.phantoms import KINDS, generate
 
 MEASURED_RANGES = {"circular_sd": (1.0, 2.7), "gradient": (0.03, 0.16)}
 RESIDUAL_RANGES = {"brain": (0.10, 0.15), "torso": (0.18, 0.41), "coronal": (0.18, 0.41)}
