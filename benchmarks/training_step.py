@@ -46,7 +46,7 @@ def step_parts(config: object, device: str, repeats: int) -> dict[str, list[floa
         optimizer.step()
         mark()
         if repeat >= 3:
-            for (name, values), a, b in zip(times.items(), stamps, stamps[1:], strict=False):
+            for (_, values), a, b in zip(times.items(), stamps, stamps[1:], strict=False):
                 values.append(1e3 * (b - a))
     return times
 

@@ -27,18 +27,19 @@ def stage(source: Path) -> None:
         shutil.copy(page, source)
     shutil.copytree(HERE / "static", source / "static")
     (source / "notebooks").mkdir()
-    (source / "exercises").mkdir()
+    (source / "notebooks" / "exercises").mkdir()
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         (source / "notebooks" / path.name).write_text(notebook(path))
     for path in (ROOT / "notebooks" / "solved").glob("*.ipynb"):
-        (source / "exercises" / path.name).write_text(exercises(path))
-    shutil.copytree(
-        ROOT / "figures", source / "figures", ignore=shutil.ignore_patterns("own", ".*")
-    )
+        (source / "notebooks" / "exercises" / path.name).write_text(exercises(path))
+    (source / "figures").mkdir()
+    for path in (ROOT / "figures").glob("*.*"):
+        shutil.copy(path, source / "figures")
     for table in (source / "figures").glob("tab*.md"):  # a page needs a title
         table.write_text(f"# {table.stem}\n\n{table.read_text()}")
 
-    claims = re.search(r"<!-- claims:.*?-->\n(.*?)<!--", (ROOT / "README.md").read_text(), re.S)
+    readme = (ROOT / "README.md").read_text()
+    claims = re.search(r"<!-- table: tab05_claims -->\n(.*?)<!--", readme, re.S)
     index = source / "index.md"
     index.write_text(index.read_text().replace("CLAIMS\n", claims[1] if claims else ""))
 
@@ -66,8 +67,7 @@ def exercises(path: Path) -> str:
             }
     text = json.dumps(content, ensure_ascii=False)
     text = re.sub(r"\*\*Solutions:\*\* \[solved\]\([^)]*\)", "Solutions are folded away.", text)
-    text = text.replace("Replace each", "In exercises/ of the repository: replace each")
-    return text.replace("](../", "](../notebooks/")
+    return text.replace("Replace each", "In notebooks/exercises/ of the repository: replace each")
 
 
 def main() -> int:

@@ -57,14 +57,9 @@ def _hypot(a: Tensor, b: Tensor) -> Tensor:
 
 
 def perpendicular(
-    pred: Tensor,
-    target: Tensor,
-    *,
-    dim: int | None = None,
-    normalize_by: str = "prediction",
-    continuation: bool = True,
-    eps: float = DEFAULT_EPS,
-) -> Tensor:
+    pred: Tensor, target: Tensor, *, dim: int | None = None, normalize_by: str = "prediction",
+    continuation: bool = True, eps: float = DEFAULT_EPS,
+) -> Tensor:  # fmt: skip
     r"""Compute the map of L⊥, the length of the part of Y perpendicular to Ŷ (eq. 2–4).
 
     .. math:: L_\perp = |Y|\,|\sin\Delta\varphi| \text{ for } |\Delta\varphi| < \pi/2,
@@ -163,31 +158,22 @@ class PerpLoss(nn.Module):
         and there is no mask. None leaves L⊥ alone, which does not determine |Ŷ|.
     weight : float
         w, non-negative.
-    mix : float, optional
-        a of a·⊥ + (1 − a)·f, in [0, 1], the form of the authors' ⊥+SSIM; then `weight` is unused
-        and must stay 1.
-    trainable_mix : bool
-        Makes `mix` a parameter, clamped to [0, 1], as the authors do. An optimiser can lower the
-        loss by moving it to the cheaper term.
-    dim, normalize_by, continuation, eps
-        See `perpendicular`.
     reduction : {"mean", "sum", "none"}
         Over all pixels; with "ssim", which has fewer windows than pixels, only "mean".
+    mix, trainable_mix : float, optional; bool
+        a of a·⊥ + (1 − a)·f, in [0, 1], the form of the authors' ⊥+SSIM, and whether it is a
+        parameter. Then `weight` must stay 1. An optimiser can lower the loss by moving a trainable
+        a to the cheaper term.
+    dim, normalize_by, continuation, eps
+        See `perpendicular`.
     """
 
     def __init__(
-        self,
-        magnitude: str | MagnitudeLoss | None = "l2",
-        weight: float = 1.0,
-        dim: int | None = None,
-        reduction: str = "mean",
-        *,
-        mix: float | None = None,
-        trainable_mix: bool = False,
-        normalize_by: str = "prediction",
-        continuation: bool = True,
-        eps: float = DEFAULT_EPS,
-    ) -> None:
+        self, magnitude: str | MagnitudeLoss | None = "l2", weight: float = 1.0,
+        dim: int | None = None, reduction: str = "mean", *,
+        mix: float | None = None, trainable_mix: bool = False,
+        normalize_by: str = "prediction", continuation: bool = True, eps: float = DEFAULT_EPS,
+    ) -> None:  # fmt: skip
         super().__init__()
         if isinstance(magnitude, str) and magnitude not in MAGNITUDE_LOSSES:
             known = ", ".join(MAGNITUDE_LOSSES)
@@ -273,14 +259,10 @@ class SSIMLoss(nn.Module):
 
 
 LOSSES: dict[str, Callable[..., nn.Module]] = {
-    "l1": partial(LpLoss, 1),
-    "l2": partial(LpLoss, 2),
-    "ssim": SSIMLoss,
-    "perp_l1": partial(PerpLoss, "l1"),
-    "perp_l2": partial(PerpLoss, "l2"),
-    "perp_ssim": partial(PerpLoss, "ssim", mix=0.5),
-    "epe": partial(LpLoss, 1, dim=1),
-}
+    "l1": partial(LpLoss, 1), "l2": partial(LpLoss, 2), "epe": partial(LpLoss, 1, dim=1),
+    "ssim": SSIMLoss, "perp_ssim": partial(PerpLoss, "ssim", mix=0.5),
+    "perp_l1": partial(PerpLoss, "l1"), "perp_l2": partial(PerpLoss, "l2"),
+}  # fmt: skip
 """Name → constructor; the names are used in runs, results and figures."""
 
 

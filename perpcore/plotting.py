@@ -15,7 +15,6 @@ import torch
 from IPython.display import Markdown, display
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.image import AxesImage
 from matplotlib_inline.backend_inline import set_matplotlib_formats
@@ -23,48 +22,20 @@ from torch import Tensor
 
 from perpcore._files import write_atomically
 
-LABELS = {
-    "zero_filled": "zero-filled",
-    "zero": "zero field",
-    "target": "target",
-    "l1": "ℓ1",
-    "l2": "ℓ2",
-    "ssim": "SSIM",
-    "perp_l1": "⊥+ℓ1",
-    "perp_l2": "⊥+ℓ2",
-    "perp_ssim": "⊥+SSIM",
-    "epe": "EPE",
-    "plain_l2": "ℓ2, plain",
-    "cold_plain_perp_l2": "⊥+ℓ2, cold, plain",
-}
-"""How losses are written in figures and tables."""
-
 # Okabe and Ito's palette, told apart by colour-blind readers; the line styles serve grey prints.
-COLORS = {
-    "zero_filled": "#7f7f7f",
-    "l1": "#E69F00",
-    "l2": "#D55E00",
-    "ssim": "#CC79A7",
-    "perp_l1": "#56B4E9",
-    "perp_l2": "#0072B2",
-    "perp_ssim": "#009E73",
-    "epe": "#E69F00",
-    "plain_l2": "#CC79A7",
-    "cold_plain_perp_l2": "#7f7f7f",
-}
-LINES = {
-    "l1": "--",
-    "l2": "-",
-    "ssim": "-.",
-    "perp_l1": "--",
-    "perp_l2": "-",
-    "perp_ssim": "-.",
-    "epe": "--",
-    "plain_l2": "-.",
-    "cold_plain_perp_l2": ":",
-}
-WIDTH = 7.0
-"""Width of a figure in inches: two columns of a journal."""
+_LOOK = {
+    "target": ("target", "black", "-"), "zero_filled": ("zero-filled", "#7f7f7f", ":"),
+    "zero": ("zero field", "#7f7f7f", ":"), "l1": ("ℓ1", "#E69F00", "--"),
+    "l2": ("ℓ2", "#D55E00", "-"), "ssim": ("SSIM", "#CC79A7", "-."),
+    "perp_l1": ("⊥+ℓ1", "#56B4E9", "--"), "perp_l2": ("⊥+ℓ2", "#0072B2", "-"),
+    "perp_ssim": ("⊥+SSIM", "#009E73", "-."), "epe": ("EPE", "#E69F00", "--"),
+    "plain_l2": ("ℓ2, plain", "#CC79A7", "-."),
+    "cold_plain_perp_l2": ("⊥+ℓ2, cold, plain", "#7f7f7f", ":"),
+}  # fmt: skip
+LABELS, COLORS, LINES = ({name: look[k] for name, look in _LOOK.items()} for k in range(3))
+"""How losses are written and drawn in figures and tables."""
+
+WIDTH = 7.0  # inches: two columns of a journal
 
 
 def set_style(photos: bool = False) -> None:
@@ -74,21 +45,13 @@ def set_style(photos: bool = False) -> None:
     """
     if photos:
         set_matplotlib_formats("jpeg", pil_kwargs={"quality": 85})
-    matplotlib.rcParams.update(
-        {
-            "font.size": 8,
-            "font.family": "DejaVu Sans",
-            "axes.titlesize": 8,
-            "axes.grid": False,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "legend.frameon": False,
-            "image.interpolation": "nearest",
-            "figure.dpi": 100,
-            "figure.constrained_layout.use": True,
-            "svg.hashsalt": "perpcore",
-        }
-    )
+    look: dict[str, Any] = {
+        "font.size": 8, "font.family": "DejaVu Sans", "axes.titlesize": 8, "axes.grid": False,
+        "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
+        "image.interpolation": "nearest", "figure.dpi": 100,
+        "figure.constrained_layout.use": True, "svg.hashsalt": "perpcore",
+    }  # fmt: skip
+    matplotlib.rcParams.update(look)
 
 
 def to_numpy(image: Tensor | np.ndarray) -> np.ndarray:
@@ -124,30 +87,6 @@ def show_arrows(ax: Axes, field: Tensor, every: int, color: str = COLORS["l1"]) 
     u = np.where(np.hypot(*u) < 0.1, np.nan, u)
     y, x = np.mgrid[every // 2 : field.shape[1] : every, every // 2 : field.shape[2] : every]
     ax.quiver(x, y, u[0], u[1], color=color, angles="xy", scale_units="xy", scale=0.5, width=0.014)
-
-
-def field_colors(field: Tensor | np.ndarray, largest: float) -> np.ndarray:
-    """Turn a displacement field (2, row, column) into RGB: hue is direction, saturation length.
-
-    Right yellow, down orange, left purple, up blue: opposites differ for colour-blind readers.
-    """
-    u = to_numpy(field)
-    length = np.clip(np.hypot(*u) / largest, 0, 1)[..., None]
-    angle = np.arctan2(u[1], u[0]) / (np.pi / 2)
-    anchors = np.array([to_rgb(c) for c in ("#F0E442", "#D55E00", "#CC79A7", "#0072B2")])
-    cyclic = [
-        np.interp(angle, range(5), [*anchors[:, k], anchors[0, k]], period=4) for k in (0, 1, 2)
-    ]
-    colours: np.ndarray = 1 - length * (1 - np.stack(cyclic, -1))
-    return colours
-
-
-def draw_wheel(ax: Axes, largest: float) -> None:
-    """Draw the legend of `field_colors`: the colour of each vector up to `largest` pixels."""
-    y, x = np.mgrid[-1:1:101j, -1:1:101j]
-    ax.imshow(np.where((np.hypot(x, y) <= 1)[..., None], field_colors(np.stack([x, y]), 1), 1))
-    ax.axis("off")
-    ax.set_title(f"{largest:.1f} px", fontsize=6)
 
 
 def frameless(ax: Axes) -> None:
@@ -213,7 +152,7 @@ def draw_calibration(
 ) -> None:
     """Draw predicted against true length, and the relative deviation in per cent."""
     for name, curve in curves.items():
-        style: dict[str, Any] = {"color": COLORS[name], "ls": LINES.get(name, ":"), "lw": 1.3}
+        style: dict[str, Any] = {"color": COLORS[name], "ls": LINES[name], "lw": 1.3}
         axes[0].plot(curve.target, curve.pred, label=LABELS[name], **style)
         axes[1].plot(curve.target, 100 * (curve.pred / curve.target - 1), **style)
     top = max(curve.target.max() for curve in curves.values())
@@ -223,15 +162,9 @@ def draw_calibration(
 
 
 def save_figure(
-    fig: Figure,
-    folder: Path | str,
-    name: str,
-    numbers: dict[str, Any],
-    *,
-    caption: str,
-    alt: str,
-    preset: str = "any",
-) -> None:
+    fig: Figure, folder: Path | str, name: str, numbers: dict[str, Any],
+    *, caption: str, alt: str, preset: str = "any",
+) -> None:  # fmt: skip
     """Write NAME.png, NAME.svg and NAME.json (what is drawn, to 6 digits), and show the figure.
 
     The same numbers give byte-identical SVG and JSON.
@@ -283,14 +216,9 @@ def wide_table(
 
 
 def save_table(
-    table: pd.DataFrame,
-    folder: Path | str,
-    name: str,
-    numbers: dict[str, Any],
-    *,
-    caption: str,
-    preset: str = "any",
-) -> None:
+    table: pd.DataFrame, folder: Path | str, name: str, numbers: dict[str, Any],
+    *, caption: str, preset: str = "any",
+) -> None:  # fmt: skip
     """Write NAME.md (as shown) and NAME.json (the numbers behind it), and show the table."""
     text = f"{caption}\n\n{table.reset_index().to_markdown(index=False)}\n"
     write_atomically(Path(folder) / f"{name}.md", text.encode())

@@ -48,7 +48,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory, browser: object) -> Iterator[t
     """Address and notebook folder of a JupyterLab with its own settings on a copy of notebooks/."""
     folder = tmp_path_factory.mktemp("lab")
     work = folder / "notebooks"
-    shutil.copytree(ROOT / "notebooks", work, ignore=shutil.ignore_patterns(".*", "solved"))
+    shutil.copytree(ROOT / "notebooks", work, ignore=shutil.ignore_patterns(".*"))
+    for name in ("data", "figures"):
+        (folder / name).symlink_to(ROOT / name)
     (folder / "app").mkdir()
     (folder / "app" / "overrides.json").write_text(SETTINGS)
     with socket.socket() as free:
@@ -62,9 +64,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, browser: object) -> Iterator[t
         "--LabApp.extension_manager=readonly",
         f"--LabApp.app_settings_dir={folder / 'app'}",
     ]
-    env = {**os.environ, "PERPCORE_FROM_SHIPPED": "1", "PERPCORE_RUNS": str(folder / "runs")}
-    env["PERPCORE_FIGURES"] = str(folder / "figures")
-    env.pop("PERPCORE_STATIC", None)
+    env = dict(os.environ)
     for name in ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR"):
         env[f"JUPYTER_{name}"] = str(folder / name)
     for name in ("SETTINGS_DIR", "WORKSPACES_DIR"):
@@ -149,12 +149,34 @@ def move_a_slider(page: object) -> None:
     pytest.fail("the slider moved and the figure did not change")
 
 
+def test_exercises_open_in_jupyterlab(browser: object, lab: tuple[str, Path]) -> None:
+    """Within JupyterLab's root, as the links of the notebooks say."""
+    address, _ = lab
+    page = browser.new_page()
+    page.goto(f"{address}/lab/tree/exercises/01_geometry.ipynb?token={TOKEN}&reset")
+    page.get_by_text("Write the rejection").first.wait_for(timeout=60_000)
+    page.close()
+
+
+@pytest.mark.parametrize("folder", ["", "exercises", "solved"])
+def test_links_of_the_notebooks_lead_somewhere(folder: str) -> None:
+    """Within notebooks/, which is JupyterLab's root, or to the project's figures."""
+    for path in (ROOT / "notebooks" / folder).glob("*.ipynb"):
+        text = "\n".join(
+            c.source for c in nbformat.read(path, 4).cells if c.cell_type == "markdown"
+        )
+        for link in re.findall(r"\]\(([^)#:]+)\)", text):
+            found = (path.parent / link).resolve()
+            assert found.exists(), f"{path.name}: {link}"
+            assert found.is_relative_to(ROOT / "notebooks") or "figures" in link, link
+
+
 PAGES = {
     "index.html": "table",
     "notebooks/01_geometry.html": "img",
     "notebooks/05_reconstruction_results.html": "table",
     "notebooks/07_registration_results.html": "img",
-    "exercises/03_magnitude_bias.html": "details",
+    "notebooks/exercises/03_magnitude_bias.html": "details",
     "figures/tab05_claims.html": "table",
     "api.html": "dl",
 }
