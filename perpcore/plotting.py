@@ -43,6 +43,7 @@ def set_style(photos: bool = False) -> None:
 
     With `photos` a notebook shows its pictures as JPEG: a tenth of the size for MR images.
     """
+    plt.ioff()  # figures are displayed by `show`, with their alternative text
     if photos:
         set_matplotlib_formats("jpeg", pil_kwargs={"quality": 85})
     look: dict[str, Any] = {

@@ -27,7 +27,7 @@ def record(folder: Path, value: object) -> None:
     ("value", "said"),
     [
         (2.0, "1 of 1 figures"),
-        (2.2, r"0 of 1 figures.*by 0.091 of its size: fig01.json /numbers/a[1]: 2.0 → 2.2"),
+        (2.2, r"0 of 1 figures.*by 0.091 of its size: fig01.json /a[1]: 2.0 → 2.2"),
         (None, "by inf of its size"),
     ],
 )

@@ -7,8 +7,8 @@ import pytest
 import torch
 from conftest import complex_tensor
 
-from perpcore import phantoms
-from perpcore.data.coils import sense_adjoint, simulate_csm, walsh_csm
+from perpcore.data import phantoms
+from perpcore.data.coils import sense_adjoint, sense_forward, simulate_csm, walsh_csm
 from perpcore.data.kspace import ifft2c, sampling_mask
 from perpcore.data.readers import open_file
 

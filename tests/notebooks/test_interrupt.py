@@ -21,7 +21,7 @@ NOTEBOOK = "04_train_reconstruction.ipynb"
 def test_an_interrupted_training_cell_can_be_run_again(empty_project: Path) -> None:
     cells = nbformat.read(ROOT / "notebooks" / NOTEBOOK, 4).cells
     code = [c.source for c in cells if c.cell_type == "code"]
-    (imports,) = (s for s in code if "import load_or_train" in s or "load_or_train," in s)
+    imports = next(s for s in code if "load_or_train" in s and "import" in s)
     training = next(s for s in code if "load_or_train(" in s and s is not imports)
     setup = [code[0], 'preset, own_runs, device = "smoke", True, "cpu"', imports]
     setup.append(

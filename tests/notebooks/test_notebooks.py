@@ -16,7 +16,7 @@ from conftest import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 FIGURES = {p.name for p in (ROOT / "figures").iterdir() if p.suffix in (".json", ".svg", ".png")}
-NEEDS_MEASURED = {"tab06_measured.json"}
+NEEDS_MEASURED = {"tab06_measured.json", *(f"fig14_real.{kind}" for kind in ("json", "svg", "png"))}
 UNTRAINED = ("fig01_geometry", "fig02_landscape", "fig03_descent", "tab01_properties")
 PARTS = ("## Aim", "## Theory", "## Practical", "## Discussion", "## Quiz")
 
