@@ -65,9 +65,7 @@ def main() -> None:
     target = torch.randn(SHAPE, dtype=torch.complex64, device=args.device)
     other = torch.empty_like(target)
     peer = PerpLossSSIM().to(args.device)
-    losses: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-        name: LOSSES[name]() for name in LOSSES if name != "epe"
-    }
+    losses: dict[str, Callable[[Tensor, Tensor], Tensor]] = {name: LOSSES[name]() for name in LOSSES if name != "epe"}
     losses |= {
         "l2, real views": l2_fused,
         "perp_l2, copied formulation": copied_formulation,
@@ -79,9 +77,7 @@ def main() -> None:
         pred.grad = None
         loss(pred, target).backward()
 
-    cases: dict[str, Callable[[], object]] = {
-        name: (lambda loss=loss: step(loss)) for name, loss in losses.items()
-    }
+    cases: dict[str, Callable[[], object]] = {name: (lambda loss=loss: step(loss)) for name, loss in losses.items()}
     cases["copy"] = lambda: other.copy_(target)
     seconds = measure(cases, args.repeats, 5, args.device)
     median = {name: statistics.median(times) for name, times in seconds.items()}

@@ -47,8 +47,7 @@ def phase_statistics(image: torch.Tensor | np.ndarray, trend_sigma: float = 4.0)
     unit = np.where(mask, np.exp(1j * np.angle(pixels)), 0)
     circular_sd = np.sqrt(-2 * np.log(np.abs(unit[mask].mean())))
     steps = [
-        np.angle(a * b.conj())[(a != 0) & (b != 0)]
-        for a, b in ((unit[:, 1:], unit[:, :-1]), (unit[1:], unit[:-1]))
+        np.angle(a * b.conj())[(a != 0) & (b != 0)] for a, b in ((unit[:, 1:], unit[:, :-1]), (unit[1:], unit[:-1]))
     ]
     trend = ndimage.gaussian_filter(unit, trend_sigma)
     residual = np.angle(unit * trend.conj())[mask]

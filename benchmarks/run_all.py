@@ -53,9 +53,7 @@ def main() -> None:
     if unknown:
         sys.exit(f"no such script: {', '.join(sorted(unknown))}; there are {', '.join(ORDER)}")
     old = RESULTS.read_text() if RESULTS.exists() else ""
-    found = {
-        part.split("\n", 1)[0]: f"## {part}" for part in re.split(r"^## ", old, flags=re.M)[1:]
-    }
+    found = {part.split("\n", 1)[0]: f"## {part}" for part in re.split(r"^## ", old, flags=re.M)[1:]}
     failed = []
     for name in names:
         print(f"{name} ...", flush=True)

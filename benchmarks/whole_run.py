@@ -57,11 +57,7 @@ def main() -> None:
     shutil.rmtree(ROOT / "data" / "runs" / "quick", ignore_errors=True)
     for label, command, repeats in (
         ("`make figures`", [python, figures], 3),
-        (
-            "training of `make reproduce`, from nothing",
-            [python, "-m", "perpcore", "train", "all"],
-            1,
-        ),
+        ("training of `make reproduce`, from nothing", [python, "-m", "perpcore", "train", "all"], 1),
         ("figures of `make reproduce`", [python, figures, "--own-runs", "--preset", "quick"], 1),
     ):
         minutes, peaks = [], []

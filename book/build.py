@@ -62,9 +62,7 @@ def exercises(path: Path) -> str:
         tags = cell["metadata"].get("tags", [])
         if "exercise" in tags or "check" in tags:
             cell["metadata"]["tags"] = [*tags, "hide-cell"]
-            cell["metadata"]["mystnb"] = {
-                "code_prompt_show": "Solution" if "exercise" in tags else "Self-check",
-            }
+            cell["metadata"]["mystnb"] = {"code_prompt_show": "Solution" if "exercise" in tags else "Self-check"}
     text = json.dumps(content, ensure_ascii=False)
     text = re.sub(r"\*\*Solutions:\*\* \[solved\]\([^)]*\)", "Solutions are folded away.", text)
     return text.replace("Replace each", "In notebooks/exercises/ of the repository: replace each")

@@ -22,9 +22,7 @@ def slider(label: str, low: float, high: float, start: float, step: float) -> An
     import ipywidgets
 
     style, layout = {"description_width": "9em"}, ipywidgets.Layout(width="32em")
-    return ipywidgets.FloatSlider(
-        start, min=low, max=high, step=step, description=label, style=style, layout=layout
-    )
+    return ipywidgets.FloatSlider(start, min=low, max=high, step=step, description=label, style=style, layout=layout)
 
 
 def choice(label: str, options: dict[str, str], start: str) -> Any:
@@ -96,9 +94,7 @@ def check(
     elif _same(answer, expected, tolerance):
         print(f"{RIGHT}: {why}")
     else:
-        known = [
-            text for text, value in (mistakes or {}).items() if _same(answer, value, tolerance)
-        ]
+        known = [text for text, value in (mistakes or {}).items() if _same(answer, value, tolerance)]
         print(f"{WRONG}, you have {_plain(answer)}: {known[0] if known else hint or 'try again'}")
 
 

@@ -27,10 +27,7 @@ def check_same(name: str, x: Tensor, other_name: str, other: Tensor) -> None:
             f"got {other.dtype} beside {x.dtype}"
         )
     if x.shape != other.shape:
-        raise ValueError(
-            f"{other_name}: expected the shape of {name}, {tuple(x.shape)}, "
-            f"got {tuple(other.shape)}"
-        )
+        raise ValueError(f"{other_name}: expected the shape of {name}, {tuple(x.shape)}, got {tuple(other.shape)}")
     if x.numel() == 0:
         raise ValueError(f"{name}: expected at least one element, got shape {tuple(x.shape)}")
 
@@ -50,8 +47,7 @@ def check_fields(pred: Tensor, target: Tensor, dim: int | None) -> None:
         raise ValueError(f"dim: expected an axis of shape {tuple(pred.shape)}, got {dim}")
     if pred.shape[dim] < 2:
         raise ValueError(
-            f"pred: expected vectors of at least 2 components along dim={dim}, "
-            f"got shape {tuple(pred.shape)}"
+            f"pred: expected vectors of at least 2 components along dim={dim}, got shape {tuple(pred.shape)}"
         )
 
 

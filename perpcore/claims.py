@@ -130,8 +130,7 @@ def judge(folder: Path) -> dict[str, Any]:
     missing = {r.source for r in RULES if not (folder / f"{r.source}.json").exists()}
     if missing:
         raise FileNotFoundError(
-            f"{folder}: the numbers of {', '.join(sorted(missing))} are not there; "
-            "`make figures` makes them"
+            f"{folder}: the numbers of {', '.join(sorted(missing))} are not there; `make figures` makes them"
         )
     records = {r.source: json.loads((folder / f"{r.source}.json").read_text()) for r in RULES}
     presets = {record["preset"] for record in records.values()} - {"any"}
@@ -178,24 +177,3 @@ def agreement(committed: dict[str, Any], reproduced: dict[str, Any]) -> pd.DataF
                  "agrees": abs(check["mean"] - other["mean"]) <= tolerance}
             )  # fmt: skip
     return pd.DataFrame(rows)
-
-
-def markdown(judged: dict[str, Any], prefix: str = "") -> str:
-    """The table of `judge` for README and figures/; `prefix` leads to the figures folder."""
-    lines = ["| claim | in our words | verdict | first statistic [95 % interval] | figure |"]
-    lines.append("|---|---|---|---|---|")
-    for claim in judged["claims"]:
-        checks, first = claim["checks"], claim["checks"][0]
-        interval = f" [{first['low']:.3f}, {first['high']:.3f}]" * (first["low"] < first["high"])
-        counts = {f: sum(c["finding"] == f for c in checks) for f in FINDINGS}
-        said = f"{counts['holds']} of {len(checks)} checks hold"
-        said += f", {counts['fails']} fail" * bool(counts["fails"])
-        said += f", {counts['open']} open" * bool(counts["open"])
-        held = f" ({said})" * (len(checks) > 1)
-        kind = "md" if claim["source"].startswith("tab") else "png"
-        lines.append(
-            f"| {claim['claim']} | {claim['text']} | **{claim['verdict']}**{held} "
-            f"| {first['statistic']}: {first['mean']:.3f}{interval}, wanted {first['wanted']} "
-            f"| [{claim['source'][:5]}]({prefix}{claim['source']}.{kind}) |"
-        )
-    return "\n".join(lines)

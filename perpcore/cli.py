@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,21 +11,14 @@ from typing import Any, Literal
 import tyro
 
 from perpcore import claims as judging
-from perpcore._files import project_root, write_atomically
+from perpcore._files import project_root
 from perpcore.data.measured import measured_fields
 from perpcore.data.readers import describe, fetch, preview
 from perpcore.experiments.configs import COMPARISONS, Config
-from perpcore.experiments.results import (
-    DamagedResultError,
-    load_result,
-    own_path,
-    precomputed_path,
-)
+from perpcore.experiments.results import DamagedResultError, load_result, own_path, precomputed_path
 from perpcore.experiments.run import train_all
 from perpcore.experiments.trials import all_configs
 from perpcore.training import NonFiniteLossError, pick_device
-
-README_PARTS = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.S)
 
 Preset = Literal["smoke", "quick", "full", "paper"]
 
@@ -115,9 +107,7 @@ def train(
             print(f"{config.name:<60} {_state(config)}")
         return
     if preset == "paper" and pick_device(device).type == "cpu":
-        print(
-            "preset paper is made for a GPU: on a CPU it takes weeks; full is the largest for one"
-        )
+        print("preset paper is made for a GPU: on a CPU it takes weeks; full is the largest for one")
     train_all(configs, device, workers)
     for config in configs[:1] if len(configs) == 1 else []:
         result = load_result(own_path(config), config)
@@ -127,15 +117,12 @@ def train(
     print(f"{len(configs)} results in {own_path(configs[0]).parent}")
 
 
-def claims(
-    folder: Path | None = None, against: Path | None = None, update_readme: bool = False
-) -> None:
+def claims(folder: Path | None = None, against: Path | None = None) -> None:
     """Print the claims of the article and their verdicts.
 
     Args:
         folder: Figures to read; figures/ of the project, if not given.
         against: Other figures, whose statistics stand beside: do both agree?
-        update_readme: Also write the tables that README.md shows.
     """
     committed = project_root() / "figures"
     judged = _judged(folder or committed)
@@ -149,12 +136,6 @@ def claims(
         print(f"preset {judged['preset']}")
         for claim in judged["claims"]:
             print(f"{claim['claim']:<13} {claim['verdict']:<16} {claim['text']}")
-    if update_readme:
-        readme = project_root() / "README.md"
-        text = README_PARTS.sub(
-            lambda m: f"{m[1]}{_readme_table(m[2], judged)}\n{m[3]}", readme.read_text()
-        )
-        write_atomically(readme, text.encode())
 
 
 def main() -> None:
@@ -187,13 +168,6 @@ def _judged(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: not there; make figures draws it")
     numbers: dict[str, Any] = json.loads(path.read_text())["numbers"]
     return numbers
-
-
-def _readme_table(name: str, judged: dict[str, Any]) -> str:
-    if name == "tab05_claims":
-        return judging.markdown(judged, "figures/")
-    path = project_root() / "figures" / f"{name}.md"
-    return path.read_text().split("\n\n", 1)[1].rstrip()
 
 
 if __name__ == "__main__":

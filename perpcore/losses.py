@@ -85,15 +85,8 @@ def perpendicular(
     eps : float
         Radius, relative to |Y|, of the disc around Ŷ = 0 described above; 0 < eps ≤ 1.
 
-    Returns
-    -------
-    Tensor
-        Real, ≥ 0, in the units of the data, of the input's shape without `dim`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Naming the argument, what was expected and what came.
+    Returns a real map ≥ 0, in the units of the data, of the input's shape without `dim`. Raises
+    TypeError or ValueError naming the argument, what was expected and what came.
     """
     return _perp_and_sizes(pred, target, dim, None, normalize_by, continuation, eps)[0]
 
@@ -113,9 +106,7 @@ def _perp_and_sizes(
     # Where a = 0 it takes the direction of b, or any if b = 0 too, so that it has a gradient to
     # leave zero by.
     zero, both = _is_zero(a), _is_zero(a) & _is_zero(b)
-    steered = [
-        torch.where(zero, torch.where(both, 1, y.detach()), x) for x, y in zip(a, b, strict=True)
-    ]
+    steered = [torch.where(zero, torch.where(both, 1, y.detach()), x) for x, y in zip(a, b, strict=True)]
     perp, size, true_size = l_perp(steered, b)
     along = inner([x.detach() for x in steered], a) / size.detach()
     size = torch.where(zero, along, size)
@@ -271,15 +262,8 @@ def ssim_map(pred: Tensor, target: Tensor) -> Tensor:
 
     Equal to scikit-image's default and to the SSIM of the fastMRI benchmark.
 
-    Parameters
-    ----------
-    pred, target : Tensor
-        Real images (..., row, column), of one shape; the range of each is its target's maximum.
-
-    Returns
-    -------
-    Tensor
-        (..., row − 6, column − 6), for a window of 7 × 7; 1 where the images agree.
+    `pred` and `target` are real images (..., row, column) of one shape; the range of each is its
+    target's maximum. Returns (..., row − 6, column − 6) for a window of 7 × 7; 1 where they agree.
     """
     check_same("pred", pred, "target", target)
     if pred.is_complex():
@@ -307,9 +291,7 @@ def ssim_map(pred: Tensor, target: Tensor) -> Tensor:
     product, means = mx * my, mx * mx + my * my
     sample = window**2 / (window**2 - 1)
     luminance = (2 * product + c1) / (means + c1)
-    similarity: Tensor = (
-        luminance * (2 * sample * (mxy - product) + c2) / (sample * (squares - means) + c2)
-    )
+    similarity: Tensor = luminance * (2 * sample * (mxy - product) + c2) / (sample * (squares - means) + c2)
     return similarity
 
 
@@ -325,16 +307,14 @@ def _is_zero(x: Vectors) -> Tensor:
 
 
 def _inside(x: Tensor, mask: Tensor | None, dim: int | None) -> Tensor:
-    """Set what lies outside the mask to 0, so that it reaches neither value nor gradient."""
+    """Set what lies outside the mask to 0: it reaches neither value nor gradient."""
     if mask is None:
         return x
     shape = x.shape if dim is None else x.select(dim, 0).shape
     try:
         kept = mask.bool().expand(shape)
     except RuntimeError:
-        raise ValueError(
-            f"mask: expected a shape that broadcasts to {tuple(shape)}, got {tuple(mask.shape)}"
-        ) from None
+        raise ValueError(f"mask: expected a shape that broadcasts to {tuple(shape)}, got {tuple(mask.shape)}") from None
     return torch.where(kept if dim is None else kept.unsqueeze(dim), x, 0)
 
 

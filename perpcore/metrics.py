@@ -126,9 +126,7 @@ FIELD_METRICS: dict[str, str] = {
 """What is measured of a registration, and how to write it on an axis."""
 
 
-def evaluate_fields(
-    pred: Fields, target: Fields, foreground: Shaped[Tensor, "batch *space"]
-) -> dict[str, PerImage]:
+def evaluate_fields(pred: Fields, target: Fields, foreground: Shaped[Tensor, "batch *space"]) -> dict[str, PerImage]:
     """Measure displacement fields (batch, n, *space) in pixels inside `foreground` (batch, *space).
 
     "epe": mean ‖û − u‖ (px); "magnitude_error": mean |‖û‖ − ‖u‖| (px); "motion_bias": mean
@@ -144,9 +142,7 @@ def evaluate_fields(
             raise ValueError(f"{name}: expected finite displacements, got NaN or infinity")
     check_same("pred", pred, "target", target)
     if foreground.shape != target[:, 0].shape:
-        raise ValueError(
-            f"foreground: expected shape {tuple(target[:, 0].shape)}, got {tuple(foreground.shape)}"
-        )
+        raise ValueError(f"foreground: expected shape {tuple(target[:, 0].shape)}, got {tuple(foreground.shape)}")
     inside = foreground.flatten(1).to(target.dtype)
     empty = (inside.sum(1) == 0).nonzero().flatten().tolist()
     if empty:
@@ -155,9 +151,7 @@ def evaluate_fields(
     found, true = torch.linalg.vector_norm(pred, dim=1), torch.linalg.vector_norm(target, dim=1)
     inner = (pred * target).sum(1)
     # atan2 of the rejection and the inner product: accurate at small angles, unlike acos.
-    across = torch.linalg.vector_norm(
-        pred * true.unsqueeze(1) ** 2 - inner.unsqueeze(1) * target, dim=1
-    )
+    across = torch.linalg.vector_norm(pred * true.unsqueeze(1) ** 2 - inner.unsqueeze(1) * target, dim=1)
     angle = torch.rad2deg(torch.atan2(across, inner * true))
     counted = inside * (true > SMALLEST_MOTION)
 

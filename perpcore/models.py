@@ -33,26 +33,16 @@ class UNet(nn.Module):
     Its output is added to the input: Ŷ starts near the zero-filled image, away from Ŷ = 0 where
     ⊥-loss has no direction.
 
-    Parameters
-    ----------
-    chans : int
-        Channels of the first level; each further level has twice those of the one above.
-    num_pool_layers : int
-        Number of times the image is halved.
-    max_factor : int
-        Where the doubling ends, in multiples of `chans`: by default 1, 2, 3, 3, …
+    `chans` are the channels of the first level. The image is halved `num_pool_layers` times; each
+    level has twice the channels of the one above, up to `max_factor`·`chans`.
     """
 
     def __init__(self, chans: int = 16, num_pool_layers: int = 3, max_factor: int = 3) -> None:
         super().__init__()
         widths = [chans * min(2**level, max_factor) for level in range(num_pool_layers + 1)]
         self.num_pool_layers = num_pool_layers
-        self.down = nn.ModuleList(
-            _Block(c_in, c_out) for c_in, c_out in zip([2, *widths], widths, strict=False)
-        )
-        self.up = nn.ModuleList(
-            _Block(deep + skip, skip) for deep, skip in zip(widths[1:], widths, strict=False)
-        )
+        self.down = nn.ModuleList(_Block(c_in, c_out) for c_in, c_out in zip([2, *widths], widths, strict=False))
+        self.up = nn.ModuleList(_Block(deep + skip, skip) for deep, skip in zip(widths[1:], widths, strict=False))
         self.out = nn.Conv2d(chans, 2, 1)
         nn.init.normal_(self.out.weight, std=1e-3)
         if self.out.bias is not None:
@@ -64,8 +54,7 @@ class UNet(nn.Module):
         """Return corrected images; any size is padded inside."""
         if image.ndim != 3 or not image.is_complex():
             raise ValueError(
-                "image: expected complex (batch, row, column), "
-                f"got {image.dtype} of shape {tuple(image.shape)}"
+                f"image: expected complex (batch, row, column), got {image.dtype} of shape {tuple(image.shape)}"
             )
         rows, columns = image.shape[-2:]
         multiple = 2**self.num_pool_layers
@@ -88,10 +77,7 @@ class UnrolledNet(nn.Module):
 
     Each cascade: x ← x − λ Aᴴ(A x − y) + CNN(x), with its own λ and network; A as in `coils`.
 
-    Parameters
-    ----------
-    n_cascades, chans, num_pool_layers : int
-        Number of cascades, and size of their U-Nets.
+    `chans` and `num_pool_layers` are the size of its U-Nets.
     """
 
     def __init__(self, n_cascades: int = 3, chans: int = 16, num_pool_layers: int = 2) -> None:
@@ -124,21 +110,11 @@ class MotionNet(nn.Module):
     images to first order. The normal flow tells the network the direction of the motion, which a
     small network without it needs hundreds of steps to find.
 
-    Parameters
-    ----------
-    in_channels : int
-        Channels of each input image: 1 for magnitudes, 2 for complex images.
-    chans : int
-        Channels of the hidden layers.
-    levels : int
-        Levels of the pyramid; the coarsest is 2^(levels − 1) times smaller.
-    normal_flow : bool
-        Add the normal flow to the inputs of each level.
+    With `in_channels` 1 it sees magnitudes, with 2 complex images. `chans` are the channels of the
+    hidden layers; the coarsest of the `levels` is 2^(levels − 1) times smaller.
     """
 
-    def __init__(
-        self, in_channels: int = 1, chans: int = 16, levels: int = 4, normal_flow: bool = True
-    ) -> None:
+    def __init__(self, in_channels: int = 1, chans: int = 16, levels: int = 4, normal_flow: bool = True) -> None:
         super().__init__()
         self.in_channels, self.levels, self.normal_flow = in_channels, levels, normal_flow
         seen = (4 if normal_flow else 2) * in_channels + 2
@@ -154,26 +130,18 @@ class MotionNet(nn.Module):
         multiple = 2 ** (self.levels - 1)
         if fixed.shape != moving.shape or fixed.ndim != 3:
             raise ValueError(
-                "moving: expected (batch, row, column) like fixed "
-                f"{tuple(fixed.shape)}, got {tuple(moving.shape)}"
+                f"moving: expected (batch, row, column) like fixed {tuple(fixed.shape)}, got {tuple(moving.shape)}"
             )
         if fixed.shape[-1] % multiple or fixed.shape[-2] % multiple:
-            raise ValueError(
-                f"fixed: expected rows and columns divisible by {multiple}, "
-                f"got {tuple(fixed.shape[-2:])}"
-            )
+            raise ValueError(f"fixed: expected rows and columns divisible by {multiple}, got {tuple(fixed.shape[-2:])}")
         pyramid = [(self._to_channels(fixed), self._to_channels(moving))]
         for _ in range(self.levels - 1):
-            pyramid.append(
-                (functional.avg_pool2d(pyramid[-1][0], 2), functional.avg_pool2d(pyramid[-1][1], 2))
-            )
+            pyramid.append((functional.avg_pool2d(pyramid[-1][0], 2), functional.avg_pool2d(pyramid[-1][1], 2)))
         coarsest = pyramid[-1][0]
         field = coarsest.new_zeros(len(coarsest), 2, *coarsest.shape[-2:])
         for level, (fixed_image, moving_image) in zip(self.refine, reversed(pyramid), strict=True):
             if field.shape[-2:] != fixed_image.shape[-2:]:
-                field = 2 * functional.interpolate(
-                    field, scale_factor=2, mode="bilinear", align_corners=False
-                )
+                field = 2 * functional.interpolate(field, scale_factor=2, mode="bilinear", align_corners=False)
             warped = warp(moving_image, field)
             inputs = [fixed_image, warped, field]
             if self.normal_flow:
@@ -227,22 +195,10 @@ def pretrained_names() -> list[str]:
 def load_pretrained(name: str) -> nn.Module:
     """Load a trained network that comes with the project, for evaluation, on the CPU.
 
-    Parameters
-    ----------
-    name : str
-        One of `pretrained_names()`: "recon/perp_l2" (a `UNet` for complex images (batch, row,
-        column), zero-filled and scaled to maximum 1), "unrolled/l1" (an `UnrolledNet`),
-        "registration/epe" (a `MotionNet`).
-
-    Returns
-    -------
-    Module
-        Its `config` is a dict of what trained it: data, steps, learning rate, weight, seed.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name, listing the known ones, and for a damaged file, naming it.
+    `name` is one of `pretrained_names()`: "recon/perp_l2" (a `UNet` for complex images (batch, row,
+    column), zero-filled and scaled to maximum 1), "unrolled/l1" (an `UnrolledNet`),
+    "registration/epe" (a `MotionNet`). `config` of the network is a dict of what trained it: data,
+    steps, learning rate, weight, seed. Raises ValueError for an unknown name and for a damaged file.
     """
     if name not in pretrained_names():
         known = ", ".join(pretrained_names()) or "none"

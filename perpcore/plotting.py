@@ -46,13 +46,12 @@ def set_style(photos: bool = False) -> None:
     plt.ioff()  # figures are displayed by `show`, with their alternative text
     if photos:
         set_matplotlib_formats("jpeg", pil_kwargs={"quality": 85})
-    look: dict[str, Any] = {
+    matplotlib.rcParams.update({
         "font.size": 8, "font.family": "DejaVu Sans", "axes.titlesize": 8, "axes.grid": False,
         "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
         "image.interpolation": "nearest", "figure.dpi": 100,
         "figure.constrained_layout.use": True, "svg.hashsalt": "perpcore",
-    }  # fmt: skip
-    matplotlib.rcParams.update(look)
+    })  # fmt: skip
 
 
 def to_numpy(image: Tensor | np.ndarray) -> np.ndarray:
@@ -96,9 +95,7 @@ def frameless(ax: Axes) -> None:
     ax.spines[:].set_visible(False)
 
 
-def show_reconstructions(
-    figure: FigureBase, images: dict[str, Tensor], foreground: np.ndarray, title: str
-) -> None:
+def show_reconstructions(figure: FigureBase, images: dict[str, Tensor], foreground: np.ndarray, title: str) -> None:
     """Show complex images by name, "target" first: one column each, one scale per row.
 
     Rows: magnitude, magnitude error, phase and phase error; the last three in the foreground.
@@ -148,9 +145,7 @@ def calibration_curve(tables: Sequence[pd.DataFrame], acceleration: int) -> pd.D
     return table[table["count"] > 200]
 
 
-def draw_calibration(
-    axes: Sequence[Axes], curves: dict[str, pd.DataFrame], limits: tuple[float, float]
-) -> None:
+def draw_calibration(axes: Sequence[Axes], curves: dict[str, pd.DataFrame], limits: tuple[float, float]) -> None:
     """Draw predicted against true length, and the relative deviation in per cent."""
     for name, curve in curves.items():
         style: dict[str, Any] = {"color": COLORS[name], "ls": LINES[name], "lw": 1.3}
@@ -196,9 +191,7 @@ def show(fig: Figure, *, caption: str = "", alt: str) -> None:
     plt.close(fig)
 
 
-def wide_table(
-    rows: list[dict[str, Any]], metrics: dict[str, str], digits: dict[str, int]
-) -> pd.DataFrame:
+def wide_table(rows: list[dict[str, Any]], metrics: dict[str, str], digits: dict[str, int]) -> pd.DataFrame:
     """Arrange rows of `statistics.compare` as "mean [low, high]", one column per metric.
 
     `metrics` gives the columns' order and labels, `digits` the decimals where they are not 3. An

@@ -17,9 +17,7 @@ class Interval(NamedTuple):
     high: float
 
 
-def seed_image_values(
-    tables: Sequence[pd.DataFrame], metric: str, acceleration: int | None = None
-) -> np.ndarray:
+def seed_image_values(tables: Sequence[pd.DataFrame], metric: str, acceleration: int | None = None) -> np.ndarray:
     """Return (seed, image) values of a metric from `Result.metrics`, one table per seed.
 
     At one acceleration, or with None at all of them, one after the other.
@@ -113,10 +111,7 @@ def holm(p_values: np.ndarray) -> np.ndarray:
 
 
 def compare(
-    samples: dict[tuple[Any, ...], np.ndarray],
-    columns: Sequence[str],
-    reference: str,
-    untested: Container[str] = (),
+    samples: dict[tuple[Any, ...], np.ndarray], columns: Sequence[str], reference: str, untested: Container[str] = ()
 ) -> list[dict[str, Any]]:
     """Rows of a table of losses: mean and interval, effect size and Holm-corrected p.
 

@@ -28,9 +28,7 @@ def texture(size: int = 16, seed: int = 0) -> Tensor:
     return torch.from_numpy(magnitude / magnitude.max() * np.exp(1j * phase))
 
 
-def landscape(
-    loss: nn.Module | str, ratio: np.ndarray, angle: np.ndarray, target: Tensor | None = None
-) -> np.ndarray:
+def landscape(loss: nn.Module | str, ratio: np.ndarray, angle: np.ndarray, target: Tensor | None = None) -> np.ndarray:
     """Loss over ratios |Ŷ|/|Y| and angles Δφ (rad); (len(angle), len(ratio))."""
     function = LOSSES[loss]() if isinstance(loss, str) else loss
     target = texture() if target is None else target
@@ -60,9 +58,7 @@ def homogeneity(loss: nn.Module | str, factor: float = 10.0) -> float:
     return float(np.log(ratio.item()) / np.log(factor))
 
 
-def descent_field(
-    loss: nn.Module | str, pred: np.ndarray, target: complex = 1.0
-) -> tuple[np.ndarray, np.ndarray]:
+def descent_field(loss: nn.Module | str, pred: np.ndarray, target: complex = 1.0) -> tuple[np.ndarray, np.ndarray]:
     """Loss and its negative gradient at complex predictions of a single-pixel target."""
     function = LOSSES[loss](reduction="none") if isinstance(loss, str) else loss
     z = torch.from_numpy(np.asarray(pred, dtype=np.complex128)).requires_grad_()
@@ -71,9 +67,7 @@ def descent_field(
     return value.detach().numpy(), -gradient.numpy()
 
 
-def gradient_flow(
-    loss: nn.Module | str, start: np.ndarray, step: float = 0.01, steps: int = 1000
-) -> np.ndarray:
+def gradient_flow(loss: nn.Module | str, start: np.ndarray, step: float = 0.01, steps: int = 1000) -> np.ndarray:
     """Paths of gradient descent from complex starts towards Y = 1; (steps + 1, len(start)).
 
     Each step is `step` times the gradient; gradients longer than 1 are cut to 1, as in training.

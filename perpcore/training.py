@@ -9,7 +9,7 @@ import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,18 +19,6 @@ from perpcore._files import write_atomically
 
 CHECK_EVERY = 25  # steps; reading the loss waits for the device, so not at every step
 CLIP_NORM = 1.0  # longest gradient of all parameters together
-
-
-class Batch(Protocol):
-    """What a step needs: the network's arguments and the target."""
-
-    @property
-    def inputs(self) -> tuple[Tensor, ...]:
-        """Arguments of the network."""
-
-    @property
-    def target(self) -> Tensor:
-        """What the loss compares with."""
 
 
 class NonFiniteLossError(RuntimeError):
@@ -59,7 +47,7 @@ def cosine_schedule(step: int, steps: int, peak: float) -> float:
 def fit(
     model: nn.Module,
     loss: nn.Module,
-    draw: Callable[[int], Batch],
+    draw: Callable[[int], Any],
     validate: Callable[[nn.Module], dict[str, float]],
     *,
     steps: int,
@@ -78,31 +66,19 @@ def fit(
     Parameters
     ----------
     draw : callable
-        Step → batch, on the model's device.
+        Step → batch with `inputs` (arguments of the network) and `target`, on the model's device.
     validate : callable
         Model → metrics, called every `validate_every` steps and at the end.
-    learning_rate : float
-        Peak of `cosine_schedule`.
     warmup : (int, Module), optional
         Number of first steps to train with another loss, and that loss.
-    checkpoint : Path, optional
-        File to continue from, written at every validation.
-    identity : str
-        What the run is; a checkpoint of another identity is not used.
+    checkpoint, identity
+        File to continue from, written at every validation, and what the run is: a checkpoint of
+        another identity is not used.
     progress : str
         Name of the run before its progress bar; no bar without.
 
-    Returns
-    -------
-    dict
-        Columns "step", "loss" (mean since the last row) and one per validation metric.
-
-    Raises
-    ------
-    NonFiniteLossError
-        Naming the step and the checkpoint.
-    ValueError
-        Naming a damaged checkpoint.
+    Returns columns "step", "loss" (mean since the last row) and one per validation metric. Raises
+    NonFiniteLossError naming step and checkpoint, and ValueError naming a damaged checkpoint.
     """
     parameters = [*model.parameters(), *loss.parameters()]
     device = parameters[0].device
@@ -178,9 +154,7 @@ def _save_checkpoint(
     write_atomically(path, buffer.getvalue())
 
 
-def _load_checkpoint(
-    path: Path | None, identity: str, parts: dict[str, Any]
-) -> tuple[int, dict[str, list[float]]]:
+def _load_checkpoint(path: Path | None, identity: str, parts: dict[str, Any]) -> tuple[int, dict[str, list[float]]]:
     """Return step and history of the checkpoint, or a fresh start."""
     if path is None or not path.exists():
         return 0, {}
@@ -192,7 +166,6 @@ def _load_checkpoint(
             part.load_state_dict(state[name])
     except (RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
         raise ValueError(
-            f"{path}: damaged checkpoint ({type(error).__name__}); delete it to train from "
-            "the first step"
+            f"{path}: damaged checkpoint ({type(error).__name__}); delete it to train from the first step"
         ) from None
     return int(state["step"]), state["history"]

@@ -18,9 +18,7 @@ ROOT = Path(__file__).parents[1]
 TEST_DATA = Path(os.environ.get("PERPCORE_TEST_DATA") or ROOT.parent / "shared" / "data")
 
 
-def complex_tensor(
-    *shape: int, seed: int = 0, dtype: torch.dtype = torch.complex128
-) -> torch.Tensor:
+def complex_tensor(*shape: int, seed: int = 0, dtype: torch.dtype = torch.complex128) -> torch.Tensor:
     """Standard complex Gaussian numbers."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(*shape, dtype=dtype, generator=generator)

@@ -49,9 +49,7 @@ def test_a_write_that_the_kernel_stops_leaves_the_old_file(tmp_path: Path) -> No
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
         write_atomically(Path(sys.argv[1]), bytes(100_000))
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script), path], capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script), path], capture_output=True, text=True)
     assert done.returncode != 0 and f"File too large: '{path}'" in done.stderr
     assert path.read_bytes() == b"one"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]

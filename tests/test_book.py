@@ -15,16 +15,10 @@ ROOT = Path(__file__).parents[1]
 
 def test_the_book_builds_without_warnings_and_stands_alone() -> None:
     pytest.importorskip("sphinx", reason="the extra book is not installed (make book does)")
-    done = subprocess.run(
-        [sys.executable, ROOT / "book" / "build.py"], capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, ROOT / "book" / "build.py"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     html = ROOT / "book" / "_build" / "html"
-    pages = [
-        *html.glob("*.html"),
-        *html.glob("notebooks/*.html"),
-        *html.glob("notebooks/exercises/*.html"),
-    ]
+    pages = [*html.glob("*.html"), *html.glob("notebooks/*.html"), *html.glob("notebooks/exercises/*.html")]
     pages += html.glob("figures/*.html")
     assert len(pages) > 35
     for page in pages:

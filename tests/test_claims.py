@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from committed import README_TABLE, readme_table
 
 from perpcore import claims
-from perpcore.cli import README_PARTS
 from perpcore.statistics import Interval
 
 ROOT = Path(__file__).parents[1]
@@ -34,9 +34,7 @@ def test_every_claim_has_a_rule_with_a_source() -> None:
         (0.1, 0.3, "<", "fails"),
     ],
 )
-def test_a_check_holds_if_the_whole_interval_is_on_its_side(
-    low, high, side: str, finding: str
-) -> None:
+def test_a_check_holds_if_the_whole_interval_is_on_its_side(low, high, side: str, finding: str) -> None:
     check = claims.Check("s", side, 0.0, lambda numbers: np.zeros((1, 1)))
     assert check.finding(Interval(0, low, high)) == finding
 
@@ -70,9 +68,7 @@ def test_mixed_evidence_is_partly_and_smoke_is_not_tested(tmp_path: Path) -> Non
     def better_at_4_only(record: dict) -> None:
         for rate, sign in (("4", 1), ("8", -1)):
             numbers = record["numbers"][rate]
-            numbers["perp_l2"] = {
-                m: (np.asarray(v) + sign * 0.5).tolist() for m, v in numbers["l2"].items()
-            }
+            numbers["perp_l2"] = {m: (np.asarray(v) + sign * 0.5).tolist() for m, v in numbers["l2"].items()}
 
     assert altered(tmp_path, better_at_4_only)["C4"]["verdict"] == "partly"
     judged = altered(tmp_path, lambda record: record.update(preset="smoke"))
@@ -81,9 +77,7 @@ def test_mixed_evidence_is_partly_and_smoke_is_not_tested(tmp_path: Path) -> Non
 
 
 def test_missing_figures_are_named(tmp_path: Path) -> None:
-    with pytest.raises(
-        FileNotFoundError, match="numbers of fig04_bias, .*tab01_properties are not"
-    ):
+    with pytest.raises(FileNotFoundError, match="numbers of fig04_bias, .*tab01_properties are not"):
         claims.judge(tmp_path)
 
 
@@ -96,14 +90,10 @@ def test_the_committed_table_and_the_readme_agree_with_the_figures() -> None:
 
 
 def test_the_tables_of_the_readme_are_those_of_the_figures() -> None:
-    found = {m[2]: m[0] for m in README_PARTS.finditer((ROOT / "README.md").read_text())}
+    found = {m[2]: m[0] for m in README_TABLE.finditer((ROOT / "README.md").read_text())}
     assert "tab05_claims" in found
-    judged = json.loads((FIGURES / "tab05_claims.json").read_text())["numbers"]
     for name, text in found.items():
-        table = claims.markdown(judged, "figures/")
-        if name != "tab05_claims":
-            table = (FIGURES / f"{name}.md").read_text().split("\n\n", 1)[1].rstrip()
-        assert text == f"<!-- table: {name} -->\n{table}\n<!-- end of table -->"
+        assert text == f"<!-- table: {name} -->\n{readme_table(name)}\n<!-- end of table -->"
 
 
 def test_agreement_is_within_the_spread_of_the_committed_seeds() -> None:

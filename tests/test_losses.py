@@ -91,16 +91,10 @@ def test_rises_with_the_angle_and_is_continuous_at_90_degrees(a: float, b: float
 def test_variants_of_the_ablation() -> None:
     y, angle = 2.0, 2.5
     pred, target = polar(3.0, angle), polar(y, 0)
-    assert perpendicular(pred, target, continuation=False).item() == pytest.approx(
-        y * abs(math.sin(angle))
-    )
-    assert perpendicular(pred, target, normalize_by="target").item() == pytest.approx(
-        3 * (2 - math.sin(angle))
-    )
+    assert perpendicular(pred, target, continuation=False).item() == pytest.approx(y * abs(math.sin(angle)))
+    assert perpendicular(pred, target, normalize_by="target").item() == pytest.approx(3 * (2 - math.sin(angle)))
     opposite = {"normalize_by": "target", "continuation": False}
-    assert perpendicular(polar(3.0, math.pi), target, **opposite).item() == pytest.approx(
-        0, abs=1e-9
-    )
+    assert perpendicular(polar(3.0, math.pi), target, **opposite).item() == pytest.approx(0, abs=1e-9)
 
 
 OPTIONS = [
@@ -196,9 +190,7 @@ def test_gradient_is_tangential_and_grows_as_one_over_the_prediction() -> None:
 
 def test_inner_product_and_angle_choose_the_same_branch() -> None:
     a, b = complex_tensor(100_000, seed=5), complex_tensor(100_000, seed=6)
-    np.testing.assert_allclose(
-        perpendicular(a, b).numpy(), oracle(a.numpy(), b.numpy()).astype(float), atol=1e-12
-    )
+    np.testing.assert_allclose(perpendicular(a, b).numpy(), oracle(a.numpy(), b.numpy()).astype(float), atol=1e-12)
 
 
 def test_against_the_public_package() -> None:
@@ -326,10 +318,7 @@ def test_losses_survive_pickling_saving_and_copying(name: str) -> None:
     torch.save(torch.nn.ModuleDict({"loss": loss}), buffer)
     buffer.seek(0)
     copies = [pickle.loads(pickle.dumps(loss)), copy.deepcopy(loss)]
-    copies += [
-        torch.load(buffer, weights_only=False)["loss"],
-        pickle.loads(pickle.dumps(LOSSES))[name](),
-    ]
+    copies += [torch.load(buffer, weights_only=False)["loss"], pickle.loads(pickle.dumps(LOSSES))[name]()]
     for other in copies:
         assert torch.equal(other(a, b), loss(a, b))
 

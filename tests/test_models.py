@@ -139,11 +139,7 @@ def test_the_project_comes_with_every_loss_and_they_reconstruct() -> None:
 def test_damaged_networks_and_unknown_names_are_said(empty_project: Path) -> None:
     folder = empty_project / "data" / "pretrained" / "recon"
     folder.mkdir(parents=True, exist_ok=True)
-    record = {
-        "class": "UNet",
-        "arguments": json.dumps({"chans": 4, "num_pool_layers": 1}),
-        "config": "{}",
-    }
+    record = {"class": "UNet", "arguments": json.dumps({"chans": 4, "num_pool_layers": 1}), "config": "{}"}
     weights = UNet(4, 1).state_dict()
     save_file({k: w.contiguous() for k, w in weights.items()}, folder / "l2.safetensors", record)
     assert isinstance(load_pretrained("recon/l2"), UNet)

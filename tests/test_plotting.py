@@ -14,11 +14,7 @@ from committed import write_index
 from matplotlib import pyplot as plt
 
 from perpcore import plotting
-from perpcore.experiments.configs import (
-    RECON_LOSSES,
-    REGISTRATION_LOSSES,
-    registration_configs,
-)
+from perpcore.experiments.configs import RECON_LOSSES, REGISTRATION_LOSSES, registration_configs
 
 
 def draw(numbers: np.ndarray) -> plt.Figure:
@@ -45,9 +41,7 @@ def test_redrawing_gives_the_same_bytes(tmp_path: Path, shown: list[Any]) -> Non
     for _ in range(2):
         fig = draw(np.linspace(0, 1, 7))
         numbers = {"x": np.linspace(0, 1, 7)}
-        plotting.save_figure(
-            fig, tmp_path, "fig01", numbers, caption="A line.", alt="It rises.", preset="quick"
-        )
+        plotting.save_figure(fig, tmp_path, "fig01", numbers, caption="A line.", alt="It rises.", preset="quick")
         now = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
         assert set(now) == {f"fig01.{kind}" for kind in ("png", "svg", "json")}
         assert not kept or kept == now

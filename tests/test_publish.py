@@ -11,13 +11,7 @@ import torch
 from publish import SEEDS_WITH_WEIGHTS, publish
 
 from perpcore.experiments.configs import COMPARISONS, RECON, unrolled_configs
-from perpcore.experiments.results import (
-    load_result,
-    own_path,
-    precomputed_path,
-    precomputed_summaries,
-    write_result,
-)
+from perpcore.experiments.results import load_result, own_path, precomputed_path, precomputed_summaries, write_result
 from perpcore.experiments.run import train_all
 from perpcore.experiments.trials import Trial
 from perpcore.models import load_pretrained, pretrained_names

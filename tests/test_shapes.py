@@ -19,13 +19,7 @@ HOOK = f"""
 
 
 def run(script: str) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        "-W",
-        "ignore",
-        "-c",
-        textwrap.dedent(HOOK) + textwrap.dedent(script),
-    ]
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(HOOK) + textwrap.dedent(script)]
     return subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent)
 
 

@@ -106,9 +106,7 @@ def draw(size: float, loss: str) -> tuple[plt.Figure, str]:
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     calls: list[tuple[dict[str, Any], dict[str, Any]]] = []
-    monkeypatch.setattr(
-        teaching, "display", lambda data, metadata, raw: calls.append((data, metadata))
-    )
+    monkeypatch.setattr(teaching, "display", lambda data, metadata, raw: calls.append((data, metadata)))
     return calls
 
 

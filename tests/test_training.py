@@ -16,13 +16,7 @@ from torch import nn
 from perpcore.data.datasets import PhantomRecon
 from perpcore.losses import LOSSES
 from perpcore.models import UNet
-from perpcore.training import (
-    NonFiniteLossError,
-    cosine_schedule,
-    fit,
-    peak_memory,
-    pick_device,
-)
+from perpcore.training import NonFiniteLossError, cosine_schedule, fit, peak_memory, pick_device
 
 STEPS = 20
 
@@ -111,9 +105,7 @@ def test_runs_killed_twenty_times_continue_to_the_same_result(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("damage", ["truncate", "empty", "pickle"])
-def test_a_damaged_checkpoint_is_named_and_nothing_in_it_is_executed(
-    tmp_path: Path, damage: str
-) -> None:
+def test_a_damaged_checkpoint_is_named_and_nothing_in_it_is_executed(tmp_path: Path, damage: str) -> None:
     path, harm = tmp_path / "checkpoint.pt", tmp_path / "harm"
 
     class Harmful:

@@ -49,9 +49,7 @@ def write(project: Path, name: str, code: str) -> Path:
     cell = v4.new_code_cell("\n".join(f"{n} = ''" for n in names))
     cell.metadata["tags"] = ["parameters"]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    notebook = v4.new_notebook(
-        cells=[cell, v4.new_code_cell(code)], metadata={"kernelspec": kernel}
-    )
+    notebook = v4.new_notebook(cells=[cell, v4.new_code_cell(code)], metadata={"kernelspec": kernel})
     nbformat.write(notebook, project / "notebooks" / name)
     return project / "notebooks" / name
 
@@ -63,7 +61,9 @@ def draw(project: Path, *options: str, **environment: str) -> subprocess.Complet
 
 
 def test_the_notebook_of_the_claims_waits_and_commit_keeps_outputs(project: Path) -> None:
-    writes = "import pathlib, time; time.sleep(1); pathlib.Path(out).mkdir(exist_ok=True); pathlib.Path(out, 'made').touch()"
+    writes = (
+        "import pathlib, time; time.sleep(1); pathlib.Path(out).mkdir(exist_ok=True); pathlib.Path(out, 'made').touch()"
+    )
     write(project, "05_writes.ipynb", writes)
     path = write(project, "10_reads.ipynb", "import os; print(os.listdir(out), preset)")
     before = path.read_text()
@@ -87,17 +87,11 @@ def test_a_notebook_that_fails_is_named_in_one_line(project: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_foreign_kernel_and_a_long_temporary_folder_are_no_obstacle(
-    project: Path, tmp_path: Path
-) -> None:
+def test_a_foreign_kernel_and_a_long_temporary_folder_are_no_obstacle(project: Path, tmp_path: Path) -> None:
     write(project, "00_start.ipynb", "import sys; print(sys.executable)")
     spec = tmp_path / "jupyter" / "kernels" / "python3"
     spec.mkdir(parents=True)
-    kernel = {
-        "argv": ["/nowhere/python", "-f", "{connection_file}"],
-        "display_name": "theirs",
-        "language": "python",
-    }
+    kernel = {"argv": ["/nowhere/python", "-f", "{connection_file}"], "display_name": "theirs", "language": "python"}
     (spec / "kernel.json").write_text(json.dumps(kernel))
     long = tmp_path / ("x" * 120)
     long.mkdir()

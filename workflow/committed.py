@@ -1,14 +1,23 @@
-"""Hold drawn figures against the committed ones; put executed notebooks in their place."""
+"""Hold drawn figures against the committed ones; renew what is committed.
+
+python workflow/committed.py    # the tables that README.md shows, from figures/
+"""
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import nbformat
+
+from perpcore.claims import FINDINGS
+
+ROOT = Path(__file__).absolute().parents[1]
+README_TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.S)
 
 
 def compare(committed: Path, drawn: Path) -> str:
@@ -18,10 +27,7 @@ def compare(committed: Path, drawn: Path) -> str:
     names = sorted(p.name for p in drawn.glob("*.json") if (committed / p.name).exists())
     changed, most = [], (0.0, "")
     for name in names:
-        old, new = (
-            dict(_numbers(json.loads((f / name).read_text())["numbers"]))
-            for f in (committed, drawn)
-        )
+        old, new = (dict(_numbers(json.loads((f / name).read_text())["numbers"])) for f in (committed, drawn))
         moved = {key: _difference(old.get(key), new.get(key)) for key in old.keys() | new.keys()}
         worst = max(moved, key=lambda key: moved[key], default="")
         if worst and moved[worst] > 0:
@@ -53,9 +59,7 @@ def write_index(figures: Path, notebooks: Path) -> None:
         record, name = json.loads(path.read_text()), path.stem
         makers = [stem for stem, text in sources.items() if f'\\"{name}\\"' in text]
         trained = record["preset"] != "any"
-        made = (
-            f"Notebook [{makers[0]}](../notebooks/{makers[0]}.ipynb)" if makers else "No notebook"
-        )
+        made = f"Notebook [{makers[0]}](../notebooks/{makers[0]}.ipynb)" if makers else "No notebook"
         made += f", preset `{record['preset']}`" if trained else ", nothing trained"
         shown = f"![{record['alt']}]({name}.png)" if "alt" in record else f"[table]({name}.md)"
         lines += [f"## {name}", "", f"{record['caption']} {made}; [numbers]({name}.json).", "",
@@ -84,3 +88,36 @@ def _difference(old: Any, new: Any) -> float:
     if abs(new - old) < 1e-9:  # rounding about zero
         return 0.0
     return abs(new - old) / max(abs(old), abs(new))
+
+
+def readme_table(name: str) -> str:
+    """Return a table of figures/ as README.md shows it."""
+    if name == "tab05_claims":
+        return markdown(json.loads((ROOT / "figures" / f"{name}.json").read_text())["numbers"], "figures/")
+    return (ROOT / "figures" / f"{name}.md").read_text().split("\n\n", 1)[1].rstrip()
+
+
+def markdown(judged: dict[str, Any], prefix: str = "") -> str:
+    """Write the table of `claims.judge`; `prefix` leads to the figures folder."""
+    lines = ["| claim | in our words | verdict | first statistic [95 % interval] | figure |"]
+    lines.append("|---|---|---|---|---|")
+    for claim in judged["claims"]:
+        checks, first = claim["checks"], claim["checks"][0]
+        interval = f" [{first['low']:.3f}, {first['high']:.3f}]" * (first["low"] < first["high"])
+        counts = {f: sum(c["finding"] == f for c in checks) for f in FINDINGS}
+        said = f"{counts['holds']} of {len(checks)} checks hold"
+        said += f", {counts['fails']} fail" * bool(counts["fails"])
+        said += f", {counts['open']} open" * bool(counts["open"])
+        held = f" ({said})" * (len(checks) > 1)
+        kind = "md" if claim["source"].startswith("tab") else "png"
+        lines.append(
+            f"| {claim['claim']} | {claim['text']} | **{claim['verdict']}**{held} "
+            f"| {first['statistic']}: {first['mean']:.3f}{interval}, wanted {first['wanted']} "
+            f"| [{claim['source'][:5]}]({prefix}{claim['source']}.{kind}) |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    readme = ROOT / "README.md"
+    readme.write_text(README_TABLE.sub(lambda m: f"{m[1]}{readme_table(m[2])}\n{m[3]}", readme.read_text()))

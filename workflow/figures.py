@@ -27,9 +27,7 @@ def run(path: Path, out: Path, parameters: dict[str, object]) -> str:
         sockets = {"transport": "ipc", "connection_file": f"{folder}/kernel.json"}
         config = Config({} if os.name == "nt" else {"KernelManager": sockets})
         try:
-            papermill.execute_notebook(
-                path, out, parameters, kernel_name="python3", progress_bar=False, config=config
-            )
+            papermill.execute_notebook(path, out, parameters, kernel_name="python3", progress_bar=False, config=config)
         except papermill.PapermillExecutionError as error:
             return f"! {path.stem}: {error.ename}: {error.evalue} (all of it: {out})"
     return f"{path.stem}  {time.perf_counter() - began:.0f} s"

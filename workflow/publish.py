@@ -25,11 +25,7 @@ from perpcore.experiments.results import (
     summarize,
     write_result,
 )
-from perpcore.experiments.trials import (
-    SELECTION,
-    ablation_trials,
-    tuning_trials,
-)
+from perpcore.experiments.trials import SELECTION, ablation_trials, tuning_trials
 
 SEEDS_WITH_WEIGHTS = 4  # U-Nets of later seeds, and unrolled networks, are committed without
 

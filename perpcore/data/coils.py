@@ -72,19 +72,12 @@ def walsh_csm(
     low-resolution image (Walsh et al. 2000), Σ|S|² = 1; its phase is that of the first virtual
     coil, so that the combined image keeps a smooth phase.
 
-    Parameters
-    ----------
-    kspace : Tensor
-        Complex (coil, row, column), centred; only the central square of samples is used.
-    calibration : int
-        Lines and columns of the centre, at most the matrix.
-    window : int
-        Odd width in pixels of the neighbourhood.
+    `kspace` is complex (coil, row, column), centred; `calibration` is the number of its central
+    lines and columns to use, `window` the odd width in pixels of the neighbourhood.
     """
     if kspace.ndim != 3 or not kspace.is_complex():
         raise ValueError(
-            f"kspace: expected complex (coil, row, column), got {kspace.dtype} "
-            f"of shape {tuple(kspace.shape)}"
+            f"kspace: expected complex (coil, row, column), got {kspace.dtype} of shape {tuple(kspace.shape)}"
         )
     coils, rows, columns = kspace.shape
     if not 1 <= calibration <= min(rows, columns):
@@ -95,10 +88,7 @@ def walsh_csm(
     image = ifft2c(kspace * (taper_rows[:, None] * taper_columns[None, :]).to(kspace.device))
     products = (image.unsqueeze(1) * image.conj().unsqueeze(0)).reshape(coils**2, 1, rows, columns)
     smooth = torch.complex(
-        *(
-            functional.avg_pool2d(part, window, 1, window // 2)
-            for part in (products.real, products.imag)
-        )
+        *(functional.avg_pool2d(part, window, 1, window // 2) for part in (products.real, products.imag))
     )
     covariance = smooth.reshape(coils, coils, rows, columns).permute(2, 3, 0, 1)
     vectors: Tensor = torch.linalg.eigh(covariance).eigenvectors[..., -1].permute(2, 0, 1)

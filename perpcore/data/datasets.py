@@ -87,18 +87,12 @@ class Samples(Dataset[B], Generic[B]):
     ----------
     split : {"train", "validation", "test"}
         Training samples depend on `seed`; validation and test samples are the same for all seeds.
-    length : int
-        Number of samples. Generated data have no end, so any number will do.
-    size : int
-        Rows and columns.
+    length, size : int
+        Number of samples (generated data have no end, so any will do); rows and columns.
     accelerations : sequence of int
         Each sample draws one of them; to evaluate at one acceleration, give that one alone.
-    sampling : str
-        One of `kspace.MASKS`.
-    noise : float
-        Standard deviation in real and imaginary part of k-space, for images of maximum 1.
-    seed, device
-        See above; where batches are computed.
+    sampling, noise
+        One of `kspace.MASKS`; standard deviation in each part of k-space, for images of maximum 1.
     """
 
     def __init__(
@@ -137,9 +131,7 @@ class Samples(Dataset[B], Generic[B]):
         one, *others = self.accelerations
         return int(rng.choice(self.accelerations)) if others else one
 
-    def _mask_and_noise(
-        self, key: list[int], n_coils: int | None = None
-    ) -> tuple[Tensor, Tensor, np.random.Generator]:
+    def _mask_and_noise(self, key: list[int], n_coils: int | None = None) -> tuple[Tensor, Tensor, np.random.Generator]:
         """Sampling mask and k-space noise of one sample, and the generator that goes on."""
         one, *others = self.accelerations
         rng = np.random.default_rng([*key, 0 if others else one, *([47] if n_coils else [])])
@@ -161,42 +153,27 @@ class Samples(Dataset[B], Generic[B]):
     def _undersample(self, images: Images, indices: Sequence[int], *key: int) -> Images:
         """Zero-filled images from noisy undersampled k-space."""
         drawn = [self._mask_and_noise([self.seed, *key, i]) for i in indices]
-        masks, noise = (
-            torch.stack(x).to(images.device) for x in list(zip(*drawn, strict=True))[:2]
-        )
+        masks, noise = (torch.stack(x).to(images.device) for x in list(zip(*drawn, strict=True))[:2])
         return ifft2c((fft2c(images) + noise) * masks)
 
 
 class PhantomRecon(Samples[ReconBatch]):
     """Undersampled generated images of one coil.
 
-    Parameters
-    ----------
-    rough_phase : float
-        Standard deviation in rad of a phase that is independent from pixel to pixel and belongs
-        to the true image.
-    target_noise : float
-        Standard deviation of noise in each part of the training targets.
-    inputs : {"complex", "magnitude"}
-        With "magnitude" the network does not see the phase.
+    `rough_phase` is the standard deviation in rad of a phase that is independent from pixel to pixel
+    and belongs to the true image, `target_noise` that of noise in each part of the training targets.
+    With `inputs` "magnitude" the network does not see the phase.
     """
 
     def __init__(
-        self,
-        *args: Any,
-        rough_phase: float = 0.0,
-        target_noise: float = 0.0,
-        inputs: str = "complex",
-        **options: Any,
+        self, *args: Any, rough_phase: float = 0.0, target_noise: float = 0.0, inputs: str = "complex", **options: Any
     ) -> None:
         super().__init__(*args, **options)
         self.rough_phase, self.target_noise, self.inputs = rough_phase, target_noise, inputs
 
     def batch(self, indices: Sequence[int]) -> ReconBatch:
         """Draw images `indices`, each with its own mask and noise."""
-        images, foreground = phantoms.generate(
-            indices, self.size, seed=self.seed, device=self.device
-        )
+        images, foreground = phantoms.generate(indices, self.size, seed=self.seed, device=self.device)
         if self.rough_phase:
             phase = self._pixel_noise(indices, 41, self.rough_phase).real
             images = images * torch.polar(torch.ones_like(phase), phase)
@@ -217,9 +194,7 @@ class PhantomSense(Samples[SenseBatch]):
 
     def batch(self, indices: Sequence[int]) -> SenseBatch:
         """Draw images `indices`, each with its own mask, noise and coil sensitivities."""
-        images, foreground = phantoms.generate(
-            indices, self.size, seed=self.seed, device=self.device
-        )
+        images, foreground = phantoms.generate(indices, self.size, seed=self.seed, device=self.device)
         masks, noise, maps = [], [], []
         for index in indices:
             mask, of_coils, rng = self._mask_and_noise([self.seed, index], self.n_coils)
@@ -231,9 +206,7 @@ class PhantomSense(Samples[SenseBatch]):
         kspace = measured * mask.unsqueeze(1)
         zero_filled = sense_adjoint(kspace, csm)
         scale = zero_filled.abs().amax((-2, -1), keepdim=True)
-        return SenseBatch(
-            zero_filled / scale, images / scale, foreground, kspace / scale.unsqueeze(1), csm, mask
-        )
+        return SenseBatch(zero_filled / scale, images / scale, foreground, kspace / scale.unsqueeze(1), csm, mask)
 
 
 class PhantomMotion(Samples[RegistrationBatch]):
@@ -253,9 +226,7 @@ class PhantomMotion(Samples[RegistrationBatch]):
 
     def batch(self, indices: Sequence[int]) -> RegistrationBatch:
         """Draw pairs `indices`, each image with its own mask and noise."""
-        displacement = motion.respiratory(
-            indices, self.size, seed=self.seed, sliding=self.sliding, device=self.device
-        )
+        displacement = motion.respiratory(indices, self.size, seed=self.seed, sliding=self.sliding, device=self.device)
         fixed_full, moving_full, foreground = self._states(indices, displacement)
         fixed, moving = (
             scale_to_input(self._undersample(images, indices, key), images)[0]

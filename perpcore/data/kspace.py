@@ -131,9 +131,7 @@ MASKS: dict[str, Callable[[tuple[int, int], float, np.random.Generator], Mask]] 
 }
 
 
-def sampling_mask(
-    kind: str, shape: tuple[int, int], acceleration: float, rng: np.random.Generator
-) -> Mask:
+def sampling_mask(kind: str, shape: tuple[int, int], acceleration: float, rng: np.random.Generator) -> Mask:
     """Boolean mask (row, column) of one of MASKS, DC always sampled.
 
     Raises ValueError for an unknown kind, an acceleration below 1 or a shape that is not 2D.

@@ -13,22 +13,9 @@ import torch
 from torch import Tensor
 
 from perpcore.data import motion
-from perpcore.data.datasets import (
-    Images,
-    PhantomMotion,
-    ReconBatch,
-    Samples,
-    foreground_mask,
-    scale_to_input,
-)
+from perpcore.data.datasets import Images, PhantomMotion, ReconBatch, Samples, foreground_mask, scale_to_input
 from perpcore.data.kspace import crop_center, fft2c, ifft2c
-from perpcore.data.readers import (
-    UnreadableFileError,
-    Volume,
-    combined_image,
-    fingerprint,
-    open_source,
-)
+from perpcore.data.readers import UnreadableFileError, Volume, combined_image, fingerprint, open_source
 
 
 class _Measured(Samples[Any]):
@@ -37,14 +24,9 @@ class _Measured(Samples[Any]):
     Images of several coils are combined, and all are cropped in k-space to `size` and scaled to
     maximum 1. The last 256 images stay in memory.
 
-    Parameters
-    ----------
-    volumes : sequence of Volume
-        What `readers.open_source` gives.
-    test_subjects : sequence of str
-        Subjects of the test split. Of the other volumes every fifth is for validation.
-    skip_bad : bool
-        Report slices that cannot be read and leave them out, instead of raising.
+    `volumes` are those of `readers.open_source`, `test_subjects` the subjects of the test split. Of
+    the other volumes every fifth is for validation. With `skip_bad`, slices that cannot be read are
+    reported and left out.
     """
 
     def __init__(
@@ -68,9 +50,7 @@ class _Measured(Samples[Any]):
             "validation": training[::5],
             "train": [v for k, v in enumerate(training) if k % 5] or training,
         }[self.split]
-        self.slices = [
-            (v, k) for v in chosen for k in range(len(v)) if not skip_bad or _readable(v, k)
-        ]
+        self.slices = [(v, k) for v in chosen for k in range(len(v)) if not skip_bad or _readable(v, k)]
         if not self.slices:
             raise ValueError(f"test_subjects: no readable slice is left for {self.split}")
         self._image = lru_cache(maxsize=256)(self._prepare)

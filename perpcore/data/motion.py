@@ -23,9 +23,7 @@ from torch.nn import functional
 
 from perpcore._checks import check_collection, check_displacement
 
-MAX_AMPLITUDE = 12 / 256
-"""Largest respiratory amplitude, as a share of the matrix size: 12 pixels at 256²."""
-
+MAX_AMPLITUDE = 12 / 256  # largest respiratory amplitude over matrix size: 12 pixels at 256²
 SMALLEST_JACOBIAN = 0.1
 
 
@@ -34,17 +32,8 @@ def warp(
 ) -> Num[Tensor, "batch *space"]:
     """image(x + u(x)) by linear interpolation; beyond the border the border's value.
 
-    Parameters
-    ----------
-    image : Tensor
-        Real or complex, (batch, *space) or (batch, channel, *space); space of 2 or 3 axes.
-    displacement : Tensor
-        Real (batch, n, *space) in pixels, n the number of space axes.
-
-    Returns
-    -------
-    Tensor
-        Of the image's shape and dtype.
+    The image is real or complex, (batch, [channel,] *space), the displacement real (batch, n,
+    *space) in pixels, n = 2 or 3 the number of space axes.
     """
     check_displacement(displacement)
     n, space = displacement.shape[1], displacement.shape[2:]
@@ -70,9 +59,7 @@ def warp(
     return sampled.reshape(image.shape).to(image.dtype)
 
 
-def jacobian_determinant(
-    displacement: Float[Tensor, "batch n *space"],
-) -> Float[Tensor, "batch *space"]:
+def jacobian_determinant(displacement: Float[Tensor, "batch n *space"]) -> Float[Tensor, "batch *space"]:
     """det(1 + ∂u/∂x) by central differences, (batch, *space): ≤ 0 where the field folds."""
     check_displacement(displacement)
     n = displacement.shape[1]
@@ -106,14 +93,8 @@ def respiratory(
     of the breaths in either direction; a smooth deformation of a tenth to a quarter of the
     amplitude is added. Each field is shrunk until its Jacobian exceeds 0.1 everywhere: no folding.
 
-    Parameters
-    ----------
-    size : int
-        Pixels along each axis, at least 16.
-    dims : {2, 3}
-        Coronal plane, or the whole volume.
-    sliding : bool
-        A step of two pixels, instead of a smooth transition, along the chest wall.
+    `size` is the number of pixels along each axis, at least 16; `dims` 2 is the coronal plane, 3 the
+    volume. With `sliding` the transition along the chest wall is a step of two pixels.
     """
     if dims not in (2, 3):
         raise ValueError(f"dims: expected 2 or 3, got {dims}")

@@ -56,20 +56,15 @@ def generate(
 
     Parameters
     ----------
-    indices : sequence of int
-        Non-negative.
-    size : int
-        Rows and columns, at least 16.
+    indices, size
+        Non-negative numbers of images; rows and columns, at least 16.
     kind : {"brain", "torso", "coronal"}, optional
         By default each index is a brain or an axial torso, with equal probability.
     displacement : Tensor, optional
         (len(indices), 2, size, size) in pixels: the body in another state, its pixel x showing
         what the first state has at x + u(x) (see `motion`).
 
-    Returns
-    -------
-    Phantom
-        complex64 images (len(indices), size, size); equal on all devices to 1e-5.
+    Returns complex64 images (len(indices), size, size), equal on all devices to 1e-5.
     """
     if kind is not None and kind not in KINDS:
         raise ValueError(f"kind: expected one of {', '.join(KINDS)} or None, got {kind!r}")
@@ -88,9 +83,7 @@ def _draw(seed: int, index: int, kind: str | None) -> _Anatomy:
     # field's small structures and fat add to it.
     local = rng.uniform(0.115, 0.13) if brain else rng.uniform(0.22, 0.29)
     ramp = rng.uniform(3.0, 5.0) * np.exp(1j * rng.uniform(0, 2 * np.pi))
-    polynomial = np.array(
-        [rng.uniform(-np.pi, np.pi), ramp.real, ramp.imag, *rng.normal(0, 1.0, size=3)]
-    )
+    polynomial = np.array([rng.uniform(-np.pi, np.pi), ramp.real, ramp.imag, *rng.normal(0, 1.0, size=3)])
     return _Anatomy(
         ellipses={"brain": _brain, "torso": _torso, "coronal": _coronal}[kind](rng),
         folds=_waves(rng, 10.0, 32.0, 1.0),
@@ -183,13 +176,7 @@ def _coronal(rng: np.random.Generator) -> np.ndarray:
 
 
 def _spot(
-    rng: np.random.Generator,
-    x: float,
-    y: float,
-    smallest: float,
-    largest: float,
-    value: float,
-    phase: float,
+    rng: np.random.Generator, x: float, y: float, smallest: float, largest: float, value: float, phase: float
 ) -> tuple[float, ...]:
     """A lesion or a vessel, anywhere within ±x, ±y."""
     u = rng.uniform

@@ -128,25 +128,21 @@ def read_result(path: Path) -> tuple[Result, int]:
             version = int(file.attrs["results_version"])
             config = from_dict(json.loads(file.attrs["config"]))
             tables = {
-                name: pd.DataFrame({column: values[()] for column, values in file[name].items()})
-                for name in _TABLES
+                name: pd.DataFrame({column: values[()] for column, values in file[name].items()}) for name in _TABLES
             }
             examples = {
                 name: (parts := values[()].astype(np.float32))[..., 0] + 1j * parts[..., 1]
                 for name, values in file["examples"].items()
             }
             weights = {
-                name: torch.from_numpy(values[()].astype(np.float32))
-                for name, values in file["weights"].items()
+                name: torch.from_numpy(values[()].astype(np.float32)) for name, values in file["weights"].items()
             }
             provenance = json.loads(file.attrs["provenance"])
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         raise DamagedResultError(
             f"{path}: damaged, or not a result ({error}); delete it to train the run again"
         ) from None
-    return Result(
-        config, examples=examples, weights=weights, provenance=provenance, **tables
-    ), version
+    return Result(config, examples=examples, weights=weights, provenance=provenance, **tables), version
 
 
 def summarize(results: Sequence[Result]) -> Summary:

@@ -17,13 +17,7 @@ import torch
 from joblib import Parallel, delayed, parallel_config
 from torch import Tensor, nn
 
-from perpcore.data.datasets import (
-    PhantomMotion,
-    PhantomRecon,
-    PhantomSense,
-    RegistrationBatch,
-    Samples,
-)
+from perpcore.data.datasets import PhantomMotion, PhantomRecon, PhantomSense, RegistrationBatch, Samples
 from perpcore.data.measured import MeasuredMotion, MeasuredRecon
 from perpcore.data.motion import jacobian_determinant, warp
 from perpcore.data.readers import fingerprint, open_source
@@ -52,9 +46,7 @@ RECON_BINS = np.linspace(0, 1, 21)  # of |Y| / max |Y|
 MOTION_BINS = np.linspace(0, 1, 13)  # of |u| over the largest amplitude of the data
 
 
-def train(
-    config: Config, device: str = "auto", *, path: Path | None = None, progress: bool = True
-) -> Result:
+def train(config: Config, device: str = "auto", *, path: Path | None = None, progress: bool = True) -> Result:
     """Train and test a configuration and keep its result in `path`, by default `own_path`.
 
     Idempotent: a result that is there is returned. A run that was killed continues from its last
@@ -100,9 +92,7 @@ def train(
     return result
 
 
-def open_data(
-    config: Config, device: torch.device | str = "cpu"
-) -> Callable[[str, int | None], Samples[Any]]:
+def open_data(config: Config, device: torch.device | str = "cpu") -> Callable[[str, int | None], Samples[Any]]:
     """Open the images of a run: a function from split and acceleration (None: mixed) to data.
 
     Raises ValueError where the files of measured images are not those of the configuration.
@@ -115,13 +105,9 @@ def open_data(
     registration = isinstance(config, RegistrationConfig)
     kind: Any
     if config.data != "generated":
-        volumes = open_source(
-            config.source, skip_bad=config.skip_bad, **dict(config.reader_options)
-        )
+        volumes = open_source(config.source, skip_bad=config.skip_bad, **dict(config.reader_options))
         if (found := fingerprint(volumes)) != config.data:
-            raise ValueError(
-                f"{config.source}: expected the files of the run, {config.data}, got {found}"
-            )
+            raise ValueError(f"{config.source}: expected the files of the run, {config.data}, got {found}")
         measured = volumes, config.test_subjects
         shared["skip_bad"] = config.skip_bad
         kind = MeasuredMotion if registration else MeasuredRecon
@@ -189,9 +175,7 @@ class Evaluation(NamedTuple):
     examples: dict[str, np.ndarray]
 
 
-def evaluate(
-    model: nn.Module, data: Sequence[Samples[Any]], count: int, batch_size: int
-) -> Evaluation:
+def evaluate(model: nn.Module, data: Sequence[Samples[Any]], count: int, batch_size: int) -> Evaluation:
     """Test a network on the first `count` samples of data sets, one per acceleration."""
     frames, calibration = [], []
     examples: dict[str, np.ndarray] = {}

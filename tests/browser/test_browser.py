@@ -60,10 +60,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, browser: object) -> Iterator[t
     command += ["--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"]
     command += [f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={work}"]
     command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-    command += [
-        "--LabApp.extension_manager=readonly",
-        f"--LabApp.app_settings_dir={folder / 'app'}",
-    ]
+    command += ["--LabApp.extension_manager=readonly", f"--LabApp.app_settings_dir={folder / 'app'}"]
     env = dict(os.environ)
     for name in ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR"):
         env[f"JUPYTER_{name}"] = str(folder / name)
@@ -97,8 +94,7 @@ def run_all(page: object, address: str, name: str) -> None:
     waiting = page.locator(".jp-InputPrompt", has_text="[*]")
     waiting.first.wait_for(timeout=30_000)
     page.wait_for_function(
-        "() => ![...document.querySelectorAll('.jp-InputPrompt')]"
-        ".some(p => p.textContent.includes('*'))",
+        "() => ![...document.querySelectorAll('.jp-InputPrompt')].some(p => p.textContent.includes('*'))",
         timeout=180_000,
     )
     idle.wait_for(timeout=30_000)
@@ -107,9 +103,7 @@ def run_all(page: object, address: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["00_start_here", "01_geometry", "03_magnitude_bias"])
-def test_a_notebook_runs_in_jupyterlab_and_is_saved(
-    browser: object, lab: tuple[str, Path], name: str
-) -> None:
+def test_a_notebook_runs_in_jupyterlab_and_is_saved(browser: object, lab: tuple[str, Path], name: str) -> None:
     address, work = lab
     path = work / f"{name}.ipynb"
     empty = nbformat.read(path, as_version=4)
@@ -162,9 +156,7 @@ def test_exercises_open_in_jupyterlab(browser: object, lab: tuple[str, Path]) ->
 def test_links_of_the_notebooks_lead_somewhere(folder: str) -> None:
     """Within notebooks/, which is JupyterLab's root, or to the project's figures."""
     for path in (ROOT / "notebooks" / folder).glob("*.ipynb"):
-        text = "\n".join(
-            c.source for c in nbformat.read(path, 4).cells if c.cell_type == "markdown"
-        )
+        text = "\n".join(c.source for c in nbformat.read(path, 4).cells if c.cell_type == "markdown")
         for link in re.findall(r"\]\(([^)#:]+)\)", text):
             found = (path.parent / link).resolve()
             assert found.exists(), f"{path.name}: {link}"
@@ -184,9 +176,7 @@ PAGES = {
 
 @pytest.mark.parametrize("width", [1200, 390])
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_of_the_book_shows_formulas_figures_and_tables(
-    browser: object, name: str, width: int
-) -> None:
+def test_a_page_of_the_book_shows_formulas_figures_and_tables(browser: object, name: str, width: int) -> None:
     if not (HTML / "index.html").exists():
         pytest.skip("the book is not built (make book)")
     outside: list[str] = []

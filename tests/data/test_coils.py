@@ -36,9 +36,7 @@ def test_generated_sensitivities_are_normalised_smooth_and_different() -> None:
     assert (correlation - torch.eye(6)).max() < 0.9
     # With Σ|S|² = 1 the adjoint undoes the fully sampled forward model.
     image = complex_tensor(1, 32, 32, dtype=torch.complex64)
-    torch.testing.assert_close(
-        sense_adjoint(sense_forward(image, maps[None]), maps[None]), image, rtol=1e-4, atol=1e-5
-    )
+    torch.testing.assert_close(sense_adjoint(sense_forward(image, maps[None]), maps[None]), image, rtol=1e-4, atol=1e-5)
 
 
 def test_estimated_sensitivities_are_the_true_ones_up_to_a_phase() -> None:
@@ -53,9 +51,7 @@ def test_measured_brain_is_combined_with_what_the_coils_agree_on(measured_data) 
     (volume,) = open_file(measured_data / "sigpy" / "cartesian_ksp.npy", leading_axis="coil")
     kspace = volume.read(0)
     maps = walsh_csm(kspace, calibration=16)
-    torch.testing.assert_close(
-        maps.abs().square().sum(0), torch.ones(230, 180), rtol=1e-4, atol=1e-4
-    )
+    torch.testing.assert_close(maps.abs().square().sum(0), torch.ones(230, 180), rtol=1e-4, atol=1e-4)
     combined = sense_adjoint(kspace, maps)
     coil_images = ifft2c(kspace)
     root_sum_of_squares = coil_images.abs().square().sum(0).sqrt()
@@ -68,18 +64,9 @@ def test_measured_brain_is_combined_with_what_the_coils_agree_on(measured_data) 
 @pytest.mark.parametrize(
     ("words", "call"),
     [
-        (
-            "image: expected shape",
-            lambda: sense_forward(torch.ones(1, 4, 4), torch.ones(1, 2, 5, 4)),
-        ),
-        (
-            "kspace: expected the shape",
-            lambda: sense_adjoint(torch.ones(1, 3, 4, 4), torch.ones(1, 2, 4, 4)),
-        ),
-        (
-            "calibration: expected 1 … 8",
-            lambda: walsh_csm(torch.ones(2, 8, 8) * 1j, 9),
-        ),
+        ("image: expected shape", lambda: sense_forward(torch.ones(1, 4, 4), torch.ones(1, 2, 5, 4))),
+        ("kspace: expected the shape", lambda: sense_adjoint(torch.ones(1, 3, 4, 4), torch.ones(1, 2, 4, 4))),
+        ("calibration: expected 1 … 8", lambda: walsh_csm(torch.ones(2, 8, 8) * 1j, 9)),
         ("window: expected an odd", lambda: walsh_csm(torch.ones(2, 8, 8) * 1j, 8, 2)),
         ("kspace: expected complex", lambda: walsh_csm(torch.ones(2, 8, 8), 8)),
         ("coils, size", lambda: simulate_csm(8, 0, np.random.default_rng(0))),
@@ -94,9 +81,7 @@ def test_undersampled_multicoil_beats_undersampled_single_coil_information() -> 
     """CG on AᴴA recovers an image from a quarter of the samples better than zero-filling."""
     truth = simulate_csm(48, 8, np.random.default_rng(0))[None]
     image, body = phantoms.generate([1], 48, seed=2, kind="brain")
-    mask = torch.from_numpy(
-        np.asarray(sampling_mask("equispaced", (48, 48), 3, np.random.default_rng(0)))
-    ).float()
+    mask = torch.from_numpy(np.asarray(sampling_mask("equispaced", (48, 48), 3, np.random.default_rng(0)))).float()
     start = sense_adjoint(sense_forward(image, truth, mask), truth, mask)
     found, residual = torch.zeros_like(image), start.clone()
     direction = residual.clone()

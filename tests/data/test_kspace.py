@@ -14,9 +14,7 @@ from perpcore.data.kspace import MASKS, center_fraction, complex_noise, fft2c, i
 def test_fft_is_centred_orthonormal_and_inverted(shape: tuple[int, int]) -> None:
     image = complex_tensor(2, *shape)
     kspace = fft2c(image)
-    expected = np.fft.fftshift(
-        np.fft.fft2(np.fft.ifftshift(image.numpy(), (-2, -1)), norm="ortho"), (-2, -1)
-    )
+    expected = np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(image.numpy(), (-2, -1)), norm="ortho"), (-2, -1))
     np.testing.assert_allclose(kspace.numpy(), expected, atol=1e-12)
     torch.testing.assert_close(ifft2c(kspace), image)
     torch.testing.assert_close(kspace.abs().square().sum(), image.abs().square().sum())
@@ -30,9 +28,7 @@ def test_fft_is_centred_orthonormal_and_inverted(shape: tuple[int, int]) -> None
 @pytest.mark.parametrize("acceleration", [2, 4, 8])
 @pytest.mark.parametrize("shape", [(64, 64), (48, 80)])
 def test_masks_reach_their_acceleration(kind: str, acceleration: int, shape) -> None:
-    masks = [
-        sampling_mask(kind, shape, acceleration, np.random.default_rng(seed)) for seed in range(24)
-    ]
+    masks = [sampling_mask(kind, shape, acceleration, np.random.default_rng(seed)) for seed in range(24)]
     reached = 1 / np.mean([m.float().mean().item() for m in masks])
     # Random columns vary from draw to draw, spokes stop at the first that is enough.
     assert reached == pytest.approx(acceleration, rel=0.1)

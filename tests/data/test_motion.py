@@ -8,13 +8,7 @@ import torch
 from conftest import complex_tensor
 from scipy import ndimage
 
-from perpcore.data.motion import (
-    MAX_AMPLITUDE,
-    SMALLEST_JACOBIAN,
-    jacobian_determinant,
-    respiratory,
-    warp,
-)
+from perpcore.data.motion import MAX_AMPLITUDE, SMALLEST_JACOBIAN, jacobian_determinant, respiratory, warp
 
 
 def smooth_field(*space: int, seed: int = 0, size: float = 3.0) -> torch.Tensor:

@@ -13,7 +13,6 @@ from perpcore.experiments.configs import (
     SEEDS,
     TUNED,
     ReconConfig,
-    RegistrationConfig,
     from_dict,
     recon_configs,
     registration_configs,
@@ -27,9 +26,7 @@ def test_names_are_readable_and_each_is_of_one_configuration(preset: str) -> Non
     configs = all_configs(preset)
     assert len({c.name for c in configs}) == len(configs) == len(set(configs))
     names = [c.name for c in configs]
-    assert {"recon-perp_l2-s00", "unrolled-ssim-s00", "registration-cold_plain_perp_l2-s00"} <= set(
-        names
-    )
+    assert {"recon-perp_l2-s00", "unrolled-ssim-s00", "registration-cold_plain_perp_l2-s00"} <= set(names)
     assert all(name.replace("-", "_").replace(".", "_").isidentifier() for name in names)
 
 
@@ -40,10 +37,7 @@ def test_names_of_measured_data_say_which() -> None:
 
 
 def test_json_gives_the_same_configuration_back() -> None:
-    for config in [
-        *all_configs("smoke"),
-        *recon_configs("smoke", reader_options=(("domain", "image"),)),
-    ]:
+    for config in [*all_configs("smoke"), *recon_configs("smoke", reader_options=(("domain", "image"),))]:
         assert from_dict(json.loads(json.dumps(asdict(config)))) == config
     with pytest.raises(ValueError, match="colour"):
         from_dict({"colour": 1})
@@ -56,11 +50,7 @@ def test_presets_share_their_runs() -> None:
 
 def test_a_comparison_differs_in_the_loss_only() -> None:
     for configs in (recon_configs("quick"), unrolled_configs("quick")):
-        same = {
-            "loss": "l2",
-            "weight": 1.0,
-            "learning_rate": 1.0,
-        }  # the tuned values go with the loss
+        same = {"loss": "l2", "weight": 1.0, "learning_rate": 1.0}  # the tuned values go with the loss
         assert len({replace(c, **same) for c in configs}) == 1
         assert [c.loss for c in configs] == list(RECON_LOSSES)
     assert len(recon_configs("full")) == SEEDS["full"] * len(RECON_LOSSES)
@@ -68,10 +58,7 @@ def test_a_comparison_differs_in_the_loss_only() -> None:
 
 
 def test_comparisons_use_the_tuned_values() -> None:
-    used = {
-        (c.task, c.loss): (c.learning_rate, c.weight)
-        for c in [*recon_configs(), *registration_configs()]
-    }
+    used = {(c.task, c.loss): (c.learning_rate, c.weight) for c in [*recon_configs(), *registration_configs()]}
     assert used == {(task, loss): v for task, t in TUNED.items() for loss, v in t.items()}
 
 
@@ -84,22 +71,9 @@ def test_registrations_get_the_same_steps_and_a_warm_up_only_where_named() -> No
     assert [c.warmup for c in configs] == [0, 0, 240, 240, 0, 0, 0, 0]
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("loss", "l7"), ("sampling", "spiral"), ("steps", 0), ("learning_rate", 0),
-        ("loss_scale", 0.0), ("rough_phase", -1.0), ("target_noise", -0.1), ("inputs", "phase"),
-        ("evaluate_on", "train"), ("batch_size", 0), ("n_test", 0), ("seed", -1), ("seed", 2**31),
-        ("n_coils", 2), ("n_cascades", 2),
-    ],
-)  # fmt: skip
-def test_impossible_values_are_named(name: str, value: object) -> None:
-    with pytest.raises(ValueError, match=name):
-        ReconConfig(**{name: value})
-
-
-def test_a_warm_up_longer_than_the_run_and_an_unknown_preset_are_named() -> None:
-    with pytest.raises(ValueError, match="warmup: expected 0 … steps"):
-        RegistrationConfig(steps=10, warmup=11)
+@pytest.mark.parametrize("name", ["loss", "sampling", "inputs", "evaluate_on"])
+def test_unknown_names_are_said(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name}: expected .*, got 'nonsense'"):
+        ReconConfig(**{name: "nonsense"})
     with pytest.raises(ValueError, match="preset: expected one of smoke, quick, full, paper"):
         registration_configs("huge")

@@ -58,16 +58,7 @@ def test_round_trip(result: Result, path: Path) -> None:
 
 
 def test_a_result_says_what_made_it(result: Result) -> None:
-    wanted = {
-        "device",
-        "machine",
-        "torch",
-        "commit",
-        "seconds",
-        "peak_memory_gb",
-        "date",
-        "parameters",
-    }
+    wanted = {"device", "machine", "torch", "commit", "seconds", "peak_memory_gb", "date", "parameters"}
     assert wanted <= set(result.provenance)
     assert len(result.metrics) == CONFIG.n_test * len(CONFIG.accelerations)
     assert set(result.examples) == {"R4", "R8"}
@@ -102,9 +93,7 @@ def test_damaged_files_are_named_and_not_used(path: Path, damage: str) -> None:
     elif damage == "flip":
         with h5py.File(path) as file:
             weights: list[h5py.Dataset] = []
-            file["weights"].visititems(
-                lambda _, item: weights.append(item) if isinstance(item, h5py.Dataset) else None
-            )
+            file["weights"].visititems(lambda _, item: weights.append(item) if isinstance(item, h5py.Dataset) else None)
             largest = max(weights, key=lambda d: d.size)
             at = largest.id.get_chunk_info(0).byte_offset + 40  # in the middle of a weight
         path.write_bytes(content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :])

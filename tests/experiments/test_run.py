@@ -17,14 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from perpcore.experiments import run as module
-from perpcore.experiments.configs import (
-    RECON,
-    REGISTRATION,
-    SEEDS,
-    Config,
-    registration_configs,
-    unrolled_configs,
-)
+from perpcore.experiments.configs import RECON, REGISTRATION, SEEDS, Config, registration_configs, unrolled_configs
 from perpcore.experiments.results import load_result, own_path, precomputed_path, write_result
 from perpcore.experiments.run import (
     baseline,
@@ -55,9 +48,7 @@ def test_registrations_train_and_are_kept(empty_project: Path, inputs: str) -> N
     assert list(loaded.history.step) == [3, 6]
 
 
-def test_a_run_is_trained_once_and_leaves_no_checkpoint(
-    empty_project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_is_trained_once_and_leaves_no_checkpoint(empty_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = train(SHORT, "cpu", progress=False)
     assert list(first.metrics) == ["acceleration", "image", *METRICS]
     assert [p.name for p in own_path(SHORT).parent.iterdir()] == ["recon-l2-s00.h5"]
@@ -204,9 +195,7 @@ def test_a_hundred_steps_give_the_same_weights_again(number: int, trained: list[
     assert first is not None and again is not None and two_threads is not None
     assert all(torch.equal(w, again.weights[n]) for n, w in first.weights.items())
     pd.testing.assert_frame_equal(first.metrics, again.metrics)
-    pd.testing.assert_series_equal(
-        first.metrics.mean(), two_threads.metrics.mean(), rtol=0.01, atol=0.002
-    )
+    pd.testing.assert_series_equal(first.metrics.mean(), two_threads.metrics.mean(), rtol=0.01, atol=0.002)
 
 
 def precomputed_means(label: str) -> list[pd.Series]:

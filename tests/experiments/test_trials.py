@@ -11,21 +11,10 @@ import pandas as pd
 import pytest
 
 from perpcore.experiments import results as module
-from perpcore.experiments.configs import (
-    RECON,
-    RECON_LOSSES,
-    REGISTRATION_LOSSES,
-    TUNED,
-)
+from perpcore.experiments.configs import RECON, RECON_LOSSES, REGISTRATION_LOSSES, TUNED
 from perpcore.experiments.results import own_results, precomputed_summaries, summarize
 from perpcore.experiments.run import load_or_train_trials, train_all
-from perpcore.experiments.trials import (
-    SELECTION,
-    TRIAL_SEEDS,
-    Trial,
-    ablation_trials,
-    tuning_trials,
-)
+from perpcore.experiments.trials import SELECTION, TRIAL_SEEDS, Trial, ablation_trials, tuning_trials
 from perpcore.statistics import mean_interval
 
 
@@ -62,9 +51,7 @@ def test_the_tuned_values_are_the_best_of_the_precomputed_trials() -> None:
 
 def test_ablations_change_one_thing_from_the_tuned_values() -> None:
     trials = ablation_trials()
-    base = {
-        t.config.loss: t.config for t in trials if t.group == "variant" and t.label == "as it is"
-    }
+    base = {t.config.loss: t.config for t in trials if t.group == "variant" and t.label == "as it is"}
     for config in [t.config for t in trials if t.config.task == "recon" and t.config.loss in base]:
         reference = base[config.loss]
         changed = [n for n in ("weight", "loss_options", "loss_scale", "target_noise", "rough_phase", "inputs")
@@ -82,10 +69,7 @@ def test_summaries_are_means_over_seeds_and_images_of_all_accelerations(
         own_results(trial.configs)
     train_all(trial.configs, "cpu", workers=2)
     results = own_results(trial.configs)
-    per_image = [
-        r.metrics.pivot(index="image", columns="acceleration", values="psnr").mean(axis=1)
-        for r in results
-    ]
+    per_image = [r.metrics.pivot(index="image", columns="acceleration", values="psnr").mean(axis=1) for r in results]
     for n in (1, 2):
         summary = summarize(results[:n])
         assert summary["psnr"] == mean_interval(np.stack(per_image[:n]))
@@ -100,13 +84,7 @@ def test_precomputed_summaries_are_of_this_version_and_never_mixed(
     first, second = tuning_trials("smoke")[:2]
     folder = empty_project / "data" / "results" / "smoke"
     folder.mkdir(parents=True, exist_ok=True)
-    row = {
-        "results_version": module.RESULTS_VERSION,
-        "metric": "ssim",
-        "mean": 0.5,
-        "low": 0.4,
-        "high": 0.6,
-    }
+    row = {"results_version": module.RESULTS_VERSION, "metric": "ssim", "mean": 0.5, "low": 0.4, "high": 0.6}
     pd.DataFrame([{**row, "trial": first.name}]).to_csv(folder / "trials.csv")
     assert load_or_train_trials([first])[first.name]["ssim"] == (0.5, 0.4, 0.6)
     assert "1 precomputed" in capsys.readouterr().out

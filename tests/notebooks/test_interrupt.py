@@ -24,16 +24,12 @@ def test_an_interrupted_training_cell_can_be_run_again(empty_project: Path) -> N
     imports = next(s for s in code if "load_or_train" in s and "import" in s)
     training = next(s for s in code if "load_or_train(" in s and s is not imports)
     setup = [code[0], 'preset, own_runs, device = "smoke", True, "cpu"', imports]
-    setup.append(
-        "from perpcore.experiments.configs import recon_configs\nconfigs = recon_configs(preset)"
-    )
+    setup.append("from perpcore.experiments.configs import recon_configs\nconfigs = recon_configs(preset)")
     manager, client = start_new_kernel(cwd=str(empty_project / "notebooks"), env=dict(os.environ))
     try:
 
         def run(source: str) -> dict:
-            reply = client.execute_interactive(
-                source, timeout=200, output_hook=lambda message: None
-            )
+            reply = client.execute_interactive(source, timeout=200, output_hook=lambda message: None)
             return reply["content"]
 
         for source in setup:

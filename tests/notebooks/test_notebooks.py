@@ -56,9 +56,7 @@ def test_all_notebooks_run_and_every_figure_is_drawn(smoke: Path) -> None:
 
 @pytest.mark.parametrize("name", UNTRAINED)
 def test_numbers_without_training_equal_the_committed_ones(smoke: Path, name: str) -> None:
-    ours, committed = (
-        json.loads((f / f"{name}.json").read_text()) for f in (smoke, ROOT / "figures")
-    )
+    ours, committed = (json.loads((f / f"{name}.json").read_text()) for f in (smoke, ROOT / "figures"))
     compare(ours["numbers"], committed["numbers"], 1e-4)
 
 
@@ -135,8 +133,6 @@ def test_notebooks_keep_the_houses_form(path: Path) -> None:
             for kind in ("image/png", "image/jpeg"):
                 image = output.get("data", {}).get(kind, "")
                 assert len(image) * 3 / 4 < 150_000
-                assert not image or output.metadata[kind]["alt"], (
-                    "a picture without alternative text"
-                )
+                assert not image or output.metadata[kind]["alt"], "a picture without alternative text"
     assert not {"papermill", "widgets"} & set(notebook.metadata)
     assert not [c for c in code if "injected-parameters" in c.metadata.get("tags", [])]

@@ -13,13 +13,7 @@ from perpcore.data.readers.images import (
     read_image_pair,
     read_kspace,
 )
-from perpcore.data.readers.open import (
-    FORMATS,
-    fingerprint,
-    open_file,
-    open_folder,
-    open_source,
-)
+from perpcore.data.readers.open import FORMATS, fingerprint, open_file, open_folder, open_source
 
 __all__ = [
     "FORMATS", "MEASURED_SOURCE", "SOURCES", "UnreadableFileError", "Volume", "combined_image",

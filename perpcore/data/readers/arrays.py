@@ -12,13 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from perpcore.data.readers.base import (
-    UnreadableFileError,
-    Volume,
-    open_hdf5,
-    phase_unit,
-    to_radians,
-)
+from perpcore.data.readers.base import UnreadableFileError, Volume, open_hdf5, phase_unit, to_radians
 
 LOAD_MATLAB = """
 import sys, numpy, scipy.io
@@ -83,8 +77,7 @@ def open_volumes(
         where = "image" if pair else domain or _DOMAINS.get(name)
         if where is None:
             raise UnreadableFileError(
-                f"{path}: {key or 'array'} {shape} is complex: say what it is with "
-                "--domain image|kspace"
+                f"{path}: {key or 'array'} {shape} is complex: say what it is with --domain image|kspace"
             )
         named = _named_axes(shape, axes, path, key, pair)
         sizes = {axis: 1 for axis in AXES}
@@ -114,24 +107,18 @@ def read_slice(volume: Volume, index: int) -> np.ndarray:
     if "phase" not in volume.info:
         return plane
     phase = _plane(volume, volume.info["phase"], index)
-    return plane * np.exp(
-        1j * to_radians(phase, volume.info["phase_unit"], volume.info["phase_low"])
-    )
+    return plane * np.exp(1j * to_radians(phase, volume.info["phase_unit"], volume.info["phase_low"]))
 
 
 def _long(shape: tuple[int, ...]) -> list[int]:
     return [n for n in shape if n != 1]
 
 
-def _named_axes(
-    shape: tuple[int, ...], axes: str | None, path: Path, key: str, pair: bool
-) -> tuple[str, ...]:
+def _named_axes(shape: tuple[int, ...], axes: str | None, path: Path, key: str, pair: bool) -> tuple[str, ...]:
     """Give each axis its name; those of length 1 without one count as slices."""
     names = tuple(axes.replace(" ", "").split(",")) if axes else ()
     if set(names) - set(AXES) or any(names.count(n) != 1 for n in AXES[2:] if names):
-        raise ValueError(
-            f"axes: expected names of {', '.join(AXES)}, row and column once, got {axes!r}"
-        )
+        raise ValueError(f"axes: expected names of {', '.join(AXES)}, row and column once, got {axes!r}")
     long = [k for k, n in enumerate(shape) if n != 1]
     if names and len(names) == len(shape):
         return names
@@ -207,9 +194,7 @@ def _load(path: Path) -> Mapping[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as content:
             return dict(content)
     if suffix != ".mat":
-        raise UnreadableFileError(
-            f"{path}: expected .npy, .npz, .mat, .cfl or HDF5; not one, or truncated"
-        )
+        raise UnreadableFileError(f"{path}: expected .npy, .npz, .mat, .cfl or HDF5; not one, or truncated")
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "arrays.npz"
         command = [sys.executable, "-c", LOAD_MATLAB, str(path), str(out)]
@@ -230,13 +215,10 @@ def _bart_shape(path: Path) -> tuple[int, ...]:
     try:
         shape = tuple(int(n) for n in lines[0].split())
     except (IndexError, ValueError):
-        raise UnreadableFileError(
-            f"{header}: expected a line of dimensions, got {lines[:1]}"
-        ) from None
+        raise UnreadableFileError(f"{header}: expected a line of dimensions, got {lines[:1]}") from None
     if min(shape, default=0) < 1 or data.stat().st_size != 8 * int(np.prod(shape, dtype=object)):
         raise UnreadableFileError(
-            f"{data}: expected {shape} complex64 numbers as {header.name} says, "
-            f"got {data.stat().st_size} bytes"
+            f"{data}: expected {shape} complex64 numbers as {header.name} says, got {data.stat().st_size} bytes"
         )
     return shape
 

@@ -70,9 +70,7 @@ class Volume:
         except Exception as error:  # whatever a parser raises at damaged bytes
             raise UnreadableFileError(f"{self.path}: slice {index}: {said(error)}") from None
         if array.shape != self.shape[1:]:
-            raise UnreadableFileError(
-                f"{self.path}: slice {index}: expected shape {self.shape[1:]}, got {array.shape}"
-            )
+            raise UnreadableFileError(f"{self.path}: slice {index}: expected shape {self.shape[1:]}, got {array.shape}")
         if not np.isfinite(array).all():
             raise UnreadableFileError(f"{self.path}: slice {index} holds NaN or infinity")
         if not array.any():

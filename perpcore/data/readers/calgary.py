@@ -34,8 +34,7 @@ def open_volumes(path: Path) -> list[Volume]:
     """
     if not recognizes(path):
         raise UnreadableFileError(
-            f"{path}: expected real k-space (x, ky, kz, 2·channel) in HDF5, or (slice, row, "
-            "column, 2) in .npy"
+            f"{path}: expected real k-space (x, ky, kz, 2·channel) in HDF5, or (slice, row, column, 2) in .npy"
         )
     if path.suffix.lower() == ".npy":
         slices, rows, columns, _ = np.load(path, mmap_mode="r", allow_pickle=False).shape

@@ -31,9 +31,7 @@ def open_volumes(path: Path) -> list[Volume]:
         if not isinstance(kspace, h5py.Dataset) or kspace.dtype.kind != "c":
             raise UnreadableFileError(f"{path}: expected a complex dataset kspace, got {kspace}")
         if kspace.ndim not in (3, 4):
-            raise UnreadableFileError(
-                f"{path}: kspace: expected (slice, [coil,] row, column), got {kspace.shape}"
-            )
+            raise UnreadableFileError(f"{path}: kspace: expected (slice, [coil,] row, column), got {kspace.shape}")
         slices, *coils, rows, columns = kspace.shape
         info: dict[str, Any] = {k: _plain(v) for k, v in file.attrs.items()}
         if "ismrmrd_header" in file:
@@ -42,9 +40,7 @@ def open_volumes(path: Path) -> list[Volume]:
         info["target"] = targets[0] if targets else None
         mask = file["mask"][()].astype(bool) if "mask" in file else None
     if mask is not None and mask.shape != (columns,):
-        raise UnreadableFileError(
-            f"{path}: mask: expected one value for each of {columns} columns, got {mask.shape}"
-        )
+        raise UnreadableFileError(f"{path}: mask: expected one value for each of {columns} columns, got {mask.shape}")
     info["mask"] = mask
     subject = str(info.get("patient_id") or path.stem)
     shape = (slices, coils[0] if coils else 1, readout_size(info, rows), columns)

@@ -89,20 +89,15 @@ def read_image_pair(fixed: Path | str, moving: Path | str, size: int) -> tuple[T
     images = [read_image(path) for path in (fixed, moving)]
     if images[0].shape != images[1].shape:
         raise ValueError(
-            f"{moving}: expected the shape of {fixed}, {tuple(images[0].shape)}, "
-            f"got {tuple(images[1].shape)}"
+            f"{moving}: expected the shape of {fixed}, {tuple(images[0].shape)}, got {tuple(images[1].shape)}"
         )
     if min(images[0].shape) < size:
-        raise ValueError(
-            f"{fixed}: expected at least {size}×{size} pixels, got {tuple(images[0].shape)}"
-        )
+        raise ValueError(f"{fixed}: expected at least {size}×{size} pixels, got {tuple(images[0].shape)}")
     small = [ifft2c(crop_center(fft2c(image), size)) for image in images]
     return small[0] / small[0].abs().max(), small[1] / small[1].abs().max()
 
 
-def describe(
-    path: Path | str, format: str = "auto", *, size: int | None = None, **options: str | None
-) -> str:
+def describe(path: Path | str, format: str = "auto", *, size: int | None = None, **options: str | None) -> str:
     """Say what a file is, what it does not say, and what training will do with it.
 
     `size` is the matrix of the preset that will be trained.

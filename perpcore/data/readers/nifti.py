@@ -59,9 +59,7 @@ def open_volumes(path: Path, domain: str | None = None, unit: str | None = None)
     if partner is not None:
         other = load(partner)
         if other.shape != image.shape:
-            raise UnreadableFileError(
-                f"{partner}: expected the shape of {path.name}, {image.shape}, got {other.shape}"
-            )
+            raise UnreadableFileError(f"{partner}: expected the shape of {path.name}, {image.shape}, got {other.shape}")
         if _parse(partner)[1] == "phase":
             values = np.asarray(other.dataobj)
             low, high = float(values.min()), float(values.max())

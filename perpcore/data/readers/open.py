@@ -127,6 +127,4 @@ def _sniff(path: Path) -> str:
             return name
     if not h5py.is_hdf5(path) and path.suffix.lower() in (".h5", ".hdf5", ".mrd"):
         raise UnreadableFileError(f"{path}: not an HDF5 file, or a truncated one")
-    raise UnreadableFileError(
-        f"{path}: no reader knows this file; name its format: {', '.join(FORMATS)}"
-    )
+    raise UnreadableFileError(f"{path}: no reader knows this file; name its format: {', '.join(FORMATS)}")

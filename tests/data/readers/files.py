@@ -24,20 +24,14 @@ def random_kspace(*shape: int, seed: int = 0) -> np.ndarray:
     return (rng.normal(size=shape) + 1j * rng.normal(size=shape)).astype(np.complex64)
 
 
-def write_fastmri(
-    path: Path, coils: int = 0, *, slices: int = 3, rows: int = 24, columns: int = 20
-) -> np.ndarray:
+def write_fastmri(path: Path, coils: int = 0, *, slices: int = 3, rows: int = 24, columns: int = 20) -> np.ndarray:
     """A training file; multi-coil where `coils`."""
     kspace = random_kspace(*((slices, coils) if coils else (slices,)), rows, columns)
     with h5py.File(path, "w") as file:
         file["kspace"] = kspace
-        header = HEADER.format(
-            x=rows, y=columns, recon=16, maximum=columns - 5, center=columns // 2 - 2
-        )
+        header = HEADER.format(x=rows, y=columns, recon=16, maximum=columns - 5, center=columns // 2 - 2)
         file["ismrmrd_header"] = header.encode()
-        file["reconstruction_rss" if coils else "reconstruction_esc"] = np.ones(
-            (slices, 16, 16), np.float32
-        )
+        file["reconstruction_rss" if coils else "reconstruction_esc"] = np.ones((slices, 16, 16), np.float32)
         file.attrs.update({"max": 1.0, "norm": 2.0, "acquisition": "AXT1", "patient_id": "p7"})
     return kspace
 
@@ -47,10 +41,7 @@ def write_calgary(path: Path, slices: int = 4, coils: int = 3) -> np.ndarray:
     kspace = random_kspace(slices, coils, 12, 20)
     kspace[..., 17:] = 0
     parts = np.zeros((slices, 12, 20, 2 * coils), np.float32)
-    parts[..., ::2], parts[..., 1::2] = (
-        np.moveaxis(kspace.real, 1, -1),
-        np.moveaxis(kspace.imag, 1, -1),
-    )
+    parts[..., ::2], parts[..., 1::2] = (np.moveaxis(kspace.real, 1, -1), np.moveaxis(kspace.imag, 1, -1))
     with h5py.File(path, "w") as file:
         file.create_dataset("kspace", data=parts, chunks=(1, 12, 20, 2 * coils))
     return kspace
@@ -62,9 +53,7 @@ def write_mrd(path: Path, coils: int = 2, *, oversampling: int = 2) -> np.ndarra
     full = random_kspace(2, coils, rows, columns * oversampling)
     dataset = ismrmrd.Dataset(str(path), "dataset", create_if_needed=True)
     dataset.write_xml_header(
-        HEADER.format(
-            x=columns * oversampling, y=rows, recon=columns, maximum=rows - 1, center=rows // 2
-        ).encode()
+        HEADER.format(x=columns * oversampling, y=rows, recon=columns, maximum=rows - 1, center=rows // 2).encode()
     )
     lines = [(s, row) for s in range(2) for row in range(rows)]
     np.random.default_rng(0).shuffle(lines)

@@ -24,12 +24,7 @@ from files import random_kspace, write_calgary, write_fastmri, write_mrd
 from perpcore.grid import recon_runs
 
 from perpcore.data.readers import UnreadableFileError, open_file
-from perpcore.experiments.results import (
-    DamagedResultError,
-    encode_result,
-    read_result,
-    shipped_path,
-)
+from perpcore.experiments.results import DamagedResultError, encode_result, read_result, shipped_path
 
 HEADROOM = 2 * 1024**3
 CLEAR = (UnreadableFileError, DamagedResultError)

@@ -25,9 +25,7 @@ def test_fastmri(tmp_path: Path, coils: int) -> None:
     assert (volume.format, volume.domain, volume.subject) == ("fastmri", "kspace", "p7")
     assert volume.shape == (3, max(coils, 1), 24, 20) and len(volume) == 3
     for index in range(3):
-        np.testing.assert_array_equal(
-            volume.read(index).reshape(kspace[index].shape), kspace[index]
-        )
+        np.testing.assert_array_equal(volume.read(index).reshape(kspace[index].shape), kspace[index])
     # Columns 2 … 17 were acquired: encoded 20, centre line 8, 16 lines.
     assert volume.info["padding"] == (2, 18) and volume.info["fov_mm"] == (440, 220, 5)
     assert volume.info["acquisition"] == "AXT1" and volume.info["mask"] is None
@@ -82,13 +80,9 @@ def test_nifti_pairs(tmp_path: Path, phase_unit: str) -> None:
     nibabel = pytest.importorskip("nibabel")
     rng = np.random.default_rng(0)
     magnitude, phase = rng.uniform(1, 9, (10, 8, 3)), rng.uniform(-3, 3, (10, 8, 3))
-    stored = (
-        phase.astype(np.float32) if phase_unit == "rad" else np.round(1000 * phase).astype(np.int16)
-    )
+    stored = phase.astype(np.float32) if phase_unit == "rad" else np.round(1000 * phase).astype(np.int16)
     affine = np.diag([2.0, 3, 4, 1])
-    nibabel.save(
-        nibabel.Nifti1Image(magnitude.astype(np.float32), affine), tmp_path / "a_mag.nii.gz"
-    )
+    nibabel.save(nibabel.Nifti1Image(magnitude.astype(np.float32), affine), tmp_path / "a_mag.nii.gz")
     nibabel.save(nibabel.Nifti1Image(stored, affine), tmp_path / "a_phase.nii.gz")
     (volume,) = open_folder(tmp_path)
     assert volume.shape == (3, 1, 8, 10) and volume.domain == "image"
@@ -105,10 +99,7 @@ def test_arrays_of_every_container(tmp_path: Path) -> None:
         file["group/k"] = kspace
         file["group"].attrs["subject"] = "anna"
     as_matlab = np.zeros(kspace.shape[:2] + (10, 8), [("real", "f4"), ("imag", "f4")])
-    as_matlab["real"], as_matlab["imag"] = (
-        kspace.real.swapaxes(-2, -1),
-        kspace.imag.swapaxes(-2, -1),
-    )
+    as_matlab["real"], as_matlab["imag"] = (kspace.real.swapaxes(-2, -1), kspace.imag.swapaxes(-2, -1))
     with h5py.File(tmp_path / "d.mat", "w") as file:  # MAT 7.3
         file["k"] = as_matlab
     for name, subject in (("a.npy", "a"), ("b.mat", "b"), ("c.h5", "anna"), ("d.mat", "d")):
@@ -150,9 +141,7 @@ def test_many_volumes_open_few_files_and_can_be_pickled(tmp_path: Path) -> None:
     assert len(found) == 40
     for volume in found:
         volume.read(0)
-    opened = [
-        p for p in Path(f"/proc/{os.getpid()}/fd").iterdir() if tmp_path.name in str(p.resolve())
-    ]
+    opened = [p for p in Path(f"/proc/{os.getpid()}/fd").iterdir() if tmp_path.name in str(p.resolve())]
     assert len(opened) <= volumes.MAX_OPEN_FILES and len(volumes._files) <= volumes.MAX_OPEN_FILES
     again = pickle.loads(pickle.dumps(found[3]))
     torch.testing.assert_close(again.read(0), found[3].read(0))
@@ -162,9 +151,7 @@ def test_workers_read_at_the_same_time(tmp_path: Path) -> None:
     kspace = write_fastmri(tmp_path / "v.h5", 2, slices=12)
     (volume,) = open_file(tmp_path / "v.h5")
     volume.read(0)  # an open file that the workers inherit
-    loader = torch.utils.data.DataLoader(
-        range(12), batch_size=1, num_workers=2, collate_fn=_Read(volume)
-    )
+    loader = torch.utils.data.DataLoader(range(12), batch_size=1, num_workers=2, collate_fn=_Read(volume))
     for index, batch in enumerate(loader):
         np.testing.assert_array_equal(batch, kspace[index])
 
@@ -197,9 +184,7 @@ def bad_file(folder: Path, kind: str) -> Path:
         elif kind == "mask":
             file["mask"] = np.ones(7)
         elif kind == "entity bomb":
-            bomb = '<!DOCTYPE x [<!ENTITY a "ha">]>' + HEADER.partition("?>")[2].replace(
-                "{x}", "&a;"
-            )
+            bomb = '<!DOCTYPE x [<!ENTITY a "ha">]>' + HEADER.partition("?>")[2].replace("{x}", "&a;")
             del file["ismrmrd_header"]
             file["ismrmrd_header"] = bomb.encode()
         elif kind == "header":

@@ -54,9 +54,7 @@ def test_an_interrupt_is_not_for_the_helper(tmp_path: Path, capfd) -> None:
     assert "KeyboardInterrupt" not in capfd.readouterr().err
 
 
-def test_a_helper_that_dies_is_an_error_and_replaced(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_helper_that_dies_is_an_error_and_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "good.h5"
     write_fastmri(path, slices=1)
     guard._stop()

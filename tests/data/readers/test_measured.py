@@ -87,12 +87,7 @@ def test_measured_images_are_moved_by_known_fields(tmp_path: Path) -> None:
     torch.testing.assert_close(warp(batch.moving_full, batch.target), batch.fixed_full)
     still = data.measured.images("test", range(3))
     torch.testing.assert_close(batch.moving_full, still)
-    result = train(
-        replace(run, steps=2, validate_every=2, n_test=3),
-        Store(tmp_path / "s"),
-        "cpu",
-        progress=False,
-    )
+    result = train(replace(run, steps=2, validate_every=2, n_test=3), Store(tmp_path / "s"), "cpu", progress=False)
     assert np.isfinite(result.metrics.to_numpy()).all()
 
 

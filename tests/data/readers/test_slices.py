@@ -11,13 +11,7 @@ import torch
 from conftest import complex_tensor
 
 from perpcore.data.kspace import fft2c, ifft2c
-from perpcore.data.readers import (
-    crop_center,
-    find_measured,
-    read_image,
-    read_image_pair,
-    read_kspace,
-)
+from perpcore.data.readers import crop_center, find_measured, read_image, read_image_pair, read_kspace
 
 
 def test_reads_npy_and_mat(tmp_path: Path) -> None:
@@ -80,8 +74,7 @@ def make_bad(folder: Path, kind: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    "kind",
-    ["missing", "suffix", "real", "rank", "pickle", "truncated", "nan", "two arrays", "not mat"],
+    "kind", ["missing", "suffix", "real", "rank", "pickle", "truncated", "nan", "two arrays", "not mat"]
 )
 def test_bad_files_are_named(tmp_path: Path, kind: str) -> None:
     path = make_bad(tmp_path, kind)
