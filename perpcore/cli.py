@@ -1,55 +1,79 @@
-"""The command `perpcore`: data, train, claims."""
+"""The command `perpcore`: data, train, reconstruct, claims."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from perpcore import claims as judging
 from perpcore._files import project_root
 from perpcore.data.measured import measured_fields
-from perpcore.data.readers import describe, fetch, preview
+from perpcore.data.readers import describe, open_source, preview
+from perpcore.data.readers.fetch import fetch
 from perpcore.experiments.configs import COMPARISONS, Config
 from perpcore.experiments.results import DamagedResultError, load_result, own_path, precomputed_path
 from perpcore.experiments.run import train_all
 from perpcore.experiments.trials import all_configs
+from perpcore.models import load_pretrained
+from perpcore.reconstruct import reconstruct as run_network
+from perpcore.reconstruct import save_images
 from perpcore.training import NonFiniteLossError, pick_device
 
 Preset = Literal["smoke", "quick", "full", "paper"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a file does not say of itself."""
+
+    domain: str | None = None
+    """What complex arrays are: kspace or image."""
+    axes: str | None = None
+    """What the axes of an array are, for example slice,coil,row,column."""
+    array: str | None = None
+    """Which array of a file that holds several."""
+    phase_unit: str | None = None
+    """Unit of a stored phase: rad, mrad, degrees or siemens."""
+
+    def given(self) -> dict[str, Any]:
+        """Return the options that were given."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+Options = tyro.conf.OmitArgPrefixes[Reading]
 
 
 def data(
     action: tyro.conf.Positional[Literal["fetch", "inspect"]],
     target: tyro.conf.Positional[str],
     format: str = "auto",
-    domain: str | None = None,
-    axes: str | None = None,
-    phase_unit: str | None = None,
+    size: int | None = None,
     preview_file: Path | None = Path("preview.png"),
+    reading: Options = Reading(),
 ) -> None:
-    """Get an openly licensed measured file, or say what a file of one's own is.
+    """Get an openly licensed measured file, or say what a file or folder of one's own is.
 
     Args:
         action: "fetch" or "inspect".
-        target: Name of a file to fetch (head, brain), or path of a file to inspect.
-        format: Reader for `inspect`: auto, fastmri, calgary, mrd, nifti, bart or arrays.
-        domain: What complex arrays are: kspace or image.
-        axes: What the axes of an array are, for example slice,coil,row,column.
-        phase_unit: Unit of a stored phase: rad, mrad, degrees or siemens.
-        preview_file: Where `inspect` writes a picture of the middle slice.
+        target: Name of a file to fetch (head, brain), or path to inspect.
+        format: Reader for `inspect`: auto, fastmri, calgary, mrd, nifti or arrays.
+        size: Matrix that will be trained, to say what becomes of the images.
+        preview_file: Where `inspect` writes a picture of the middle slice; None for none.
+        reading: What the file does not say of itself.
     """
     if action == "fetch":
         print(fetch(target))
         return
-    options = _reader_options(domain, axes, phase_unit)
-    print(describe(target, format, **options))
+    print(describe(target, format, size=size, **reading.given()))
     if preview_file is not None:
-        print(f"preview: {preview(target, preview_file, format, **options)}")
+        print(f"preview: {preview(target, preview_file, format, **reading.given())}")
 
 
 def train(
@@ -62,9 +86,7 @@ def train(
     loss: str = "",
     test_subjects: tuple[str, ...] = (),
     skip_bad: bool = False,
-    domain: str | None = None,
-    axes: str | None = None,
-    phase_unit: str | None = None,
+    reading: Options = Reading(),
 ) -> None:
     """Train runs; continue where they were interrupted, pass over those that are done.
 
@@ -78,26 +100,19 @@ def train(
         loss: Only this loss.
         test_subjects: Subjects of `data` (patients, sessions) that are kept for testing.
         skip_bad: Report files and slices of `data` that cannot be read, and go on without them.
-        domain: See `perpcore data`.
-        axes: See `perpcore data`.
-        phase_unit: See `perpcore data`.
+        reading: What the files do not say of themselves.
     """
-    configs: list[Any]
+    configs: list[Any] = [c for c in all_configs(preset) if what in ("all", c.comparison, c.name)]
     if data:
-        options = _reader_options(domain, axes, phase_unit)
         if what not in ("recon", "registration"):
             raise ValueError(f"what: expected recon or registration with data, got {what!r}")
-        fields = measured_fields(data, test_subjects, skip_bad=skip_bad, **options)
+        fields = measured_fields(data, test_subjects, skip_bad=skip_bad, **reading.given())
         configs = list(COMPARISONS[what](preset, **fields))
-    else:
-        configs = [c for c in all_configs(preset) if what in ("all", c.comparison, c.name)]
-        if what in COMPARISONS:
-            configs = [c for c in configs if c.evaluate_on == "test"]
+    elif what in COMPARISONS:
+        configs = [c for c in configs if c.evaluate_on == "test"]
     if not configs:
-        raise ValueError(
-            f"what: expected all, {', '.join(COMPARISONS)} or the name of a run of preset "
-            f"{preset} (--list-only shows them), got {what!r}"
-        )
+        known = f"all, {', '.join(COMPARISONS)} or the name of a run of preset {preset}"
+        raise ValueError(f"what: expected {known} (--list-only shows them), got {what!r}")
     losses = list(dict.fromkeys(c.loss for c in configs))
     if loss and loss not in losses:
         raise ValueError(f"loss: expected one of {', '.join(losses)}, got {loss!r}")
@@ -109,12 +124,33 @@ def train(
     if preset == "paper" and pick_device(device).type == "cpu":
         print("preset paper is made for a GPU: on a CPU it takes weeks; full is the largest for one")
     train_all(configs, device, workers)
-    for config in configs[:1] if len(configs) == 1 else []:
-        result = load_result(own_path(config), config)
-        assert result is not None
+    if len(configs) == 1 and (result := load_result(own_path(configs[0]), configs[0])):
         table = result.metrics.groupby("acceleration").mean().drop(columns="image").round(4)
         print(table.to_string())
     print(f"{len(configs)} results in {own_path(configs[0]).parent}")
+
+
+def reconstruct(
+    file: tyro.conf.Positional[str],
+    network: str,
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
+    reading: Options = Reading(),
+) -> None:
+    """Reconstruct a measured file with a trained network; write magnitude and phase.
+
+    Args:
+        file: "PATH" or "FORMAT:PATH".
+        network: One that comes with the project, such as recon/perp_l2.
+        out: .npy (complex), .h5 (magnitude, phase), .nii or .nii.gz (two files, with the affine).
+        reading: What the file does not say of itself.
+    """
+    model = load_pretrained(network)
+    volumes = open_source(file, **reading.given())
+    for number, volume in enumerate(volumes):
+        images = run_network(volume, model)
+        name = out.name if len(volumes) == 1 else f"{number}_{out.name}"
+        for path in save_images(images, out.with_name(name), volume.info.get("affine")):
+            print(f"{path}  {' × '.join(map(str, images.shape))}  {volume.path.name} {volume.key}".rstrip())
 
 
 def claims(folder: Path | None = None, against: Path | None = None) -> None:
@@ -124,34 +160,34 @@ def claims(folder: Path | None = None, against: Path | None = None) -> None:
         folder: Figures to read; figures/ of the project, if not given.
         against: Other figures, whose statistics stand beside: do both agree?
     """
-    committed = project_root() / "figures"
-    judged = _judged(folder or committed)
-    if against is not None:
-        table = judging.agreement(judged, _judged(against))
-        print(table.to_string(index=False))
-        agreeing = int(table["agrees"].sum())
-        print(f"{agreeing} of {len(table)} statistics agree within three standard deviations of "
-              "the seeds (or 1 % where there is one)")  # fmt: skip
-    else:
+    judged = _judged(folder or project_root() / "figures")
+    if against is None:
         print(f"preset {judged['preset']}")
         for claim in judged["claims"]:
             print(f"{claim['claim']:<13} {claim['verdict']:<16} {claim['text']}")
+        return
+    table = judging.agreement(judged, _judged(against))
+    print(table.to_string(index=False))
+    print(
+        f"{int(table['agrees'].sum())} of {len(table)} statistics agree within three standard deviations "
+        "of the seeds (or 1 % where there is one)"
+    )
 
 
 def main() -> None:
     """Run the command; errors that a user can act on are one line, without a traceback."""
-    commands: dict[str, Callable[..., Any]] = {"data": data, "train": train, "claims": claims}
+    commands: dict[str, Callable[..., Any]] = {
+        "data": data, "train": train, "reconstruct": reconstruct, "claims": claims
+    }  # fmt: skip
     try:
         tyro.extras.subcommand_cli_from_dict(commands, prog="perpcore")
+        sys.stdout.flush()
+    except BrokenPipeError:  # of `perpcore … | head`: who reads has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, OSError, DamagedResultError, NonFiniteLossError) as error:
         sys.exit(f"perpcore: {error}")
     except KeyboardInterrupt:
         sys.exit("perpcore: interrupted; training continues from its last checkpoint")
-
-
-def _reader_options(domain: str | None, axes: str | None, phase_unit: str | None) -> dict[str, Any]:
-    given = {"domain": domain, "axes": axes, "phase_unit": phase_unit}
-    return {name: value for name, value in given.items() if value is not None}
 
 
 def _state(config: Config) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import ROOT
 from hypothesis import example, given, settings
@@ -51,6 +52,23 @@ def test_train_lists_and_trains(one_short_run, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out.split() == ["recon-l2-s00", "done"]
 
 
+def test_a_measured_file_is_reconstructed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save(tmp_path / "scan.npy", np.random.default_rng(0).normal(size=(2, 32, 32)) + 0j)
+    options = ["--domain", "image", "--axes", "slice,row,column"]
+    command = ["reconstruct", str(tmp_path / "scan.npy"), "--network", "recon/l2", "-o"]
+    done = perpcore(*command, str(tmp_path / "out.npy"), *options)
+    assert done.returncode == 0, done.stderr
+    assert np.load(tmp_path / "out.npy").shape == (2, 32, 32) and "2 × 32 × 32" in done.stdout
+    done = perpcore(*command, str(tmp_path / "out.npy"))
+    assert done.returncode == 1 and "--domain" in done.stderr
+
+
+def test_head_may_close_the_pipe() -> None:
+    command = f"{sys.executable} -m perpcore train all --preset full --list-only | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert done.stdout.startswith("recon-l1-s00") and not done.stderr
+
+
 def test_claims_are_printed_and_compared(empty_project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ValueError, match="tab05_claims.json: not there"):
         cli.claims()
@@ -77,9 +95,10 @@ def test_claims_are_printed_and_compared(empty_project: Path, capsys: pytest.Cap
         (["train", "recon", "--preset", "smoke", "--loss", "l7"], "loss: expected one of l1, l2"),
         (["train", "recon", "--preset", "smoke", "--device", "quantum"], "device: 'quantum'"),
         (["train", "unrolled", "--data", "x.h5"], "what: expected recon or registration"),
-        (["train", "recon", "--data", "x.h5"], "x.h5: no such file"),
+        (["train", "recon", "--data", "x.h5"], "No such file or directory: 'x.h5'"),
         (["claims", "--folder", "nowhere"], "nowhere/tab05_claims.json: not there"),
-        (["data", "inspect", "x.h5"], "x.h5: no such file"),
+        (["data", "inspect", "x.h5"], "No such file or directory: 'x.h5'"),
+        (["reconstruct", "x.npy", "--network", "recon/l9", "--out", "y.npy"], "name: expected one of"),
         (["data", "fetch", "moon"], "name: expected one of head, brain"),
     ],
 )
@@ -136,7 +155,7 @@ def harmless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 COMMANDS = {
     name: [f"--{p.replace('_', '-')}" for p in inspect.signature(getattr(cli, name)).parameters]
-    for name in ("data", "train", "claims")
+    for name in ("data", "train", "reconstruct", "claims")
 }
 COUNT = int(os.environ.get("PERPCORE_FUZZ", "1500")) // 5
 VALUES = st.one_of(

@@ -15,7 +15,9 @@ from torch import Tensor
 from perpcore.data import motion
 from perpcore.data.datasets import Images, PhantomMotion, ReconBatch, Samples, foreground_mask, scale_to_input
 from perpcore.data.kspace import crop_center, fft2c, ifft2c
-from perpcore.data.readers import UnreadableFileError, Volume, combined_image, fingerprint, open_source
+from perpcore.data.readers.base import UnreadableFileError, Volume
+from perpcore.data.readers.images import combined_image, require_fully_sampled
+from perpcore.data.readers.open import fingerprint, open_source
 
 
 class _Measured(Samples[Any]):
@@ -72,7 +74,8 @@ class _Measured(Samples[Any]):
 
     def _prepare(self, number: int) -> Tensor:
         volume, index = self.slices[number]
-        image = ifft2c(crop_center(fft2c(combined_image(volume, index, target=True)), self.size))
+        require_fully_sampled(volume, index)
+        image = ifft2c(crop_center(fft2c(combined_image(volume, index)), self.size))
         return image / image.abs().max()
 
 
@@ -106,7 +109,7 @@ def measured_fields(
         return {}
     volumes = open_source(source, skip_bad=skip_bad, **reader_options)
     return {
-        "data": fingerprint(volumes), "source": source, "test_subjects": tuple(test_subjects),
+        "data": f"measured-{fingerprint(volumes)}", "source": source, "test_subjects": tuple(test_subjects),
         "skip_bad": skip_bad, "reader_options": tuple(sorted(reader_options.items())),
     }  # fmt: skip
 

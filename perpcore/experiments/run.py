@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from perpcore.data.datasets import PhantomMotion, PhantomRecon, PhantomSense, RegistrationBatch, Samples
 from perpcore.data.measured import MeasuredMotion, MeasuredRecon
 from perpcore.data.motion import jacobian_determinant, warp
-from perpcore.data.readers import fingerprint, open_source
+from perpcore.data.readers.open import fingerprint, open_source
 from perpcore.experiments.configs import Config, ReconConfig, RegistrationConfig
 from perpcore.experiments.results import (
     RESULTS_VERSION,
@@ -106,7 +106,7 @@ def open_data(config: Config, device: torch.device | str = "cpu") -> Callable[[s
     kind: Any
     if config.data != "generated":
         volumes = open_source(config.source, skip_bad=config.skip_bad, **dict(config.reader_options))
-        if (found := fingerprint(volumes)) != config.data:
+        if not config.data.endswith(found := fingerprint(volumes)):
             raise ValueError(f"{config.source}: expected the files of the run, {config.data}, got {found}")
         measured = volumes, config.test_subjects
         shared["skip_bad"] = config.skip_bad

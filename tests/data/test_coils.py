@@ -48,7 +48,7 @@ def test_estimated_sensitivities_are_the_true_ones_up_to_a_phase() -> None:
 
 
 def test_measured_brain_is_combined_with_what_the_coils_agree_on(measured_data) -> None:
-    (volume,) = open_file(measured_data / "sigpy" / "cartesian_ksp.npy", leading_axis="coil")
+    (volume,) = open_file(measured_data / "sigpy" / "cartesian_ksp.npy", domain="kspace", axes="coil,row,column")
     kspace = volume.read(0)
     maps = walsh_csm(kspace, calibration=16)
     torch.testing.assert_close(maps.abs().square().sum(0), torch.ones(230, 180), rtol=1e-4, atol=1e-4)

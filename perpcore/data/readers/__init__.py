@@ -1,22 +1,20 @@
 """Files of measured data in, complex images or k-space out."""
 
-from perpcore.data.readers.base import UnreadableFileError, Volume
-from perpcore.data.readers.fetch import SOURCES, fetch
-from perpcore.data.readers.images import (
-    MEASURED_SOURCE,
-    combined_image,
-    describe,
-    find_measured,
-    find_test_data,
-    preview,
-    read_image,
-    read_image_pair,
-    read_kspace,
-)
-from perpcore.data.readers.open import FORMATS, fingerprint, open_file, open_folder, open_source
-
-__all__ = [
-    "FORMATS", "MEASURED_SOURCE", "SOURCES", "UnreadableFileError", "Volume", "combined_image",
-    "describe", "fetch", "find_measured", "find_test_data", "fingerprint", "open_file",
-    "open_folder", "open_source", "preview", "read_image", "read_image_pair", "read_kspace",
-]  # fmt: skip
+from perpcore.data.readers.base import UnreadableFileError as UnreadableFileError
+from perpcore.data.readers.base import Volume as Volume
+from perpcore.data.readers.fetch import MEASURED_SOURCE as MEASURED_SOURCE
+from perpcore.data.readers.fetch import find_measured as find_measured
+from perpcore.data.readers.fetch import find_test_data as find_test_data
+from perpcore.data.readers.images import combined_image as combined_image
+from perpcore.data.readers.images import describe as describe
+from perpcore.data.readers.images import is_undersampled as is_undersampled
+from perpcore.data.readers.images import preview as preview
+from perpcore.data.readers.images import read_image as read_image
+from perpcore.data.readers.images import read_image_pair as read_image_pair
+from perpcore.data.readers.images import read_kspace as read_kspace
+from perpcore.data.readers.images import require_fully_sampled as require_fully_sampled
+from perpcore.data.readers.open import FORMATS as FORMATS
+from perpcore.data.readers.open import fingerprint as fingerprint
+from perpcore.data.readers.open import open_file as open_file
+from perpcore.data.readers.open import open_folder as open_folder
+from perpcore.data.readers.open import open_source as open_source

@@ -1,46 +1,50 @@
-"""What every format gives: volumes of complex slices, and clear errors."""
+"""What the readers share: volumes, errors, axes of arrays, headers of scans, units of phase."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import isfinite, pi, prod
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import torch
+from defusedxml import ElementTree
 from torch import Tensor
+
+Options = Mapping[str, Any]
+"""What the user says where a file leaves it open: the last arguments of `open_file`."""
+PLANE = ("coil", "row", "column")
+HEADER = {
+    "matrix": (int, "{*}encodedSpace/{*}matrixSize", "x y z"),
+    "recon_matrix": (int, "{*}reconSpace/{*}matrixSize", "x y z"),
+    "fov": (float, "{*}encodedSpace/{*}fieldOfView_mm", "x y z"),
+    "recon_fov": (float, "{*}reconSpace/{*}fieldOfView_mm", "x y z"),
+    "limits": (int, "{*}encodingLimits/{*}kspace_encoding_step_1", "minimum center maximum"),
+}
+"""Places in the encoding of an ISMRMRD header."""
+TURN = {"rad": 2 * pi, "mrad": 2000 * pi, "degrees": 360.0, "siemens": 8192.0}
+"""One turn in each unit of phase; Siemens stores -4096 … 4095 or, without a sign, 0 … 4095."""
+CERTAIN = {"mrad": ((-1000 * pi, 1000 * pi), (0.0, 2000 * pi)), "siemens": ((-4096.0, 4096.0),)}
+"""Ranges that mean a unit where the phase fills them."""
 
 
 class UnreadableFileError(ValueError):
-    """A file that is not what its format says, or whose meaning is not certain.
-
-    The message names the file, what was expected, what was found and the option that settles it.
-    """
+    """A file that is not what its format says, or whose meaning is not certain."""
 
 
 @dataclass(frozen=True)
 class Volume:
     """Slices of one scan in one file; holds no data and no open file, so it can be pickled.
 
-    Attributes
-    ----------
-    path : Path
-        The file; `key` names the array, echo or repetition within it.
-    format : str
-        Name of the format in `FORMATS`.
-    domain : {"kspace", "image"}
-        What `read` gives: centred k-space, or an image.
-    shape : tuple of int
-        (slices, coils, rows, columns).
-    subject : str
-        Patient, or scan session: what training and test sets are split by.
-    reader : callable
-        Reads a slice; of the format's module.
-    info : Mapping
-        What else is known, for example fov_mm, padding, mask, affine, phase_unit.
+    `key` names the dataset, group or labels within the file, `domain` what `read` gives: centred
+    "kspace", or an "image". `shape` is (slices, coils, rows, columns). Training and test sets are
+    split by `subject`. `info` has what else is known: "undersampled" (bool), "fov_mm" and
+    "recon_fov_mm" (row, column), "padding" (columns from, to that were acquired), "mask" (bool, per
+    column), "phase_unit", "partner" (path of the phase or imaginary part), "affine" (4 × 4), and
+    the attributes of fastMRI files.
     """
 
     path: Path
@@ -48,92 +52,142 @@ class Volume:
     domain: str
     shape: tuple[int, int, int, int]
     subject: str
-    reader: Callable[[Volume, int], np.ndarray] = field(repr=False, compare=False)
     key: str = ""
-    info: Mapping[str, Any] = field(default_factory=dict, hash=False, compare=False)
+    info: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    reader: Callable[[Volume, int], np.ndarray] = field(kw_only=True, compare=False, repr=False)
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def read(self, index: int) -> Tensor:
-        """Read slice `index` as complex64 (coil, row, column); touches no other slice.
+        """Slice `index` as complex64 (coil, row, column); touches no other slice.
 
-        Raises IndexError, or UnreadableFileError where the slice is damaged, not finite or zero
-        everywhere.
+        Raises IndexError, or UnreadableFileError where it is damaged, not finite or zero.
         """
         if not 0 <= index < len(self):
             raise IndexError(f"{self.path}: slice {index} of {len(self)}")
-        try:
-            array = np.asarray(self.reader(self, index))
-        except UnreadableFileError:
-            raise
-        except Exception as error:  # whatever a parser raises at damaged bytes
-            raise UnreadableFileError(f"{self.path}: slice {index}: {said(error)}") from None
-        if array.shape != self.shape[1:]:
-            raise UnreadableFileError(f"{self.path}: slice {index}: expected shape {self.shape[1:]}, got {array.shape}")
-        if not np.isfinite(array).all():
-            raise UnreadableFileError(f"{self.path}: slice {index} holds NaN or infinity")
-        if not array.any():
-            raise UnreadableFileError(f"{self.path}: slice {index} is zero everywhere")
-        return torch.from_numpy(np.array(array, dtype=np.complex64))
+        with naming(self.path, f"slice {index}: "):
+            array = np.array(self.reader(self, index), dtype=np.complex64)
+            require(array.shape == self.shape[1:], f"expected {self.shape[1:]}, got {array.shape}")
+            require(bool(np.isfinite(array).all()), "holds NaN or infinity")
+            require(bool(array.any()), "is zero everywhere")
+        return torch.from_numpy(array)
 
 
-def said(error: Exception) -> str:
-    """Put what an error says into one line, with its kind where that is not clear without."""
-    plain = isinstance(error, (OSError, ValueError)) and str(error)
-    text = str(error) if plain else f"{type(error).__name__}: {error}"
-    return " ".join(text.split())
+def require(ok: bool, said: str) -> None:
+    """Raise ValueError, to which `naming` adds the file."""
+    if not ok:
+        raise ValueError(said)
 
 
 @contextmanager
-def open_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Open an HDF5 file for reading; no handle is kept, so a replaced file is read anew."""
-    if not h5py.is_hdf5(path):
-        raise UnreadableFileError(f"{path}: not an HDF5 file, or a truncated one")
-    with h5py.File(path, "r") as file:
-        yield file
+def naming(path: Path, where: str = "") -> Iterator[None]:
+    """Turn every error into an UnreadableFileError of one line that names the file."""
+    try:
+        yield
+    except UnreadableFileError:
+        raise
+    except Exception as error:  # of five parsers, whatever they raise at damaged bytes
+        said = " ".join(str(error).split())
+        if not said or not isinstance(error, (OSError, ValueError)):
+            said = f"{type(error).__name__}: {said}"
+        raise UnreadableFileError(f"{path}: {where}{said}") from None
 
 
-def crop_image(kspace: np.ndarray, size: int, axis: int) -> np.ndarray:
-    """Crop the image of centred k-space to `size` pixels along an axis; returns its k-space."""
-    n = kspace.shape[axis]
-    if n == size:
+def sizes(shape: Sequence[int], axes: Sequence[str]) -> tuple[int, int, int, int]:
+    """(slices, coils, rows, columns) of an array; axes of other names count as slices."""
+    slices = [n for n, name in zip(shape, axes, strict=True) if name not in PLANE]
+    coils, rows, columns = (shape[axes.index(n)] if n in axes else 1 for n in PLANE)
+    return prod(slices), coils, rows, columns
+
+
+def take(array: Any, axes: Sequence[str], index: int) -> np.ndarray:
+    """Slice `index` of an array as (coil, row, column), whatever the order of its axes."""
+    slices = [n for n, name in zip(array.shape, axes, strict=True) if name not in PLANE]
+    at = iter(np.unravel_index(index, slices))
+    plane = np.asarray(array[tuple(slice(None) if n in PLANE else next(at) for n in axes)])
+    if plane.dtype.names:  # complex numbers of MATLAB
+        plane = plane["real"] + 1j * plane["imag"]
+    kept = [name for name in axes if name in PLANE]
+    plane = plane.transpose([kept.index(name) for name in PLANE if name in kept])
+    return plane.reshape(-1, *plane.shape[-2:])
+
+
+def crop_fov(kspace: np.ndarray, axis: int, size: int) -> np.ndarray:
+    """k-space of the middle `size` pixels of the image along one axis: less field of view."""
+    first = kspace.shape[axis] // 2 - size // 2
+    if size == kspace.shape[axis]:
         return kspace
-    line = np.fft.ifftshift(kspace, axis)
-    image = np.fft.fftshift(np.fft.ifft(line, axis=axis, norm="ortho"), axis)
-    kept = image.take(range(n // 2 - size // 2, n // 2 - size // 2 + size), axis)
-    line = np.fft.fft(np.fft.ifftshift(kept, axis), axis=axis, norm="ortho")
-    return np.fft.fftshift(line, axis).astype(np.complex64)
+    image = np.fft.ifft(np.fft.ifftshift(kspace, axis), axis=axis, norm="ortho")
+    image = np.fft.fftshift(image, axis).take(range(first, first + size), axis)
+    cropped = np.fft.fft(np.fft.ifftshift(image, axis), axis=axis, norm="ortho")
+    return np.fft.fftshift(cropped, axis)
 
 
-PHASE_UNITS = ("rad", "mrad", "degrees", "siemens")
+def parse_header(text: bytes | str) -> list[dict[str, Any]]:
+    """For each encoding the numbers of `HEADER` that it has, "trajectory" and "patient".
 
-
-def phase_unit(low: float, high: float, integer: bool, path: Path, unit: str | None) -> str:
-    """Return the unit of a stored phase that runs from `low` to `high`; "siemens" is π/2048.
-
-    Certain are floats within 2π (rad), ±3142 that comes near both ends (mrad), and a signed range
-    beyond ±3142 and within −4096 … 4095. All else is an error that asks for `--phase-unit`.
+    Raises an error for what is not XML, XML that expands entities, and 3D encodings.
     """
-    if unit is not None:
-        if unit not in PHASE_UNITS:
-            raise ValueError(f"phase_unit: expected {', '.join(PHASE_UNITS)}, got {unit!r}")
-        return unit
-    if (not integer or low == high == 0) and high - low <= 6.29 and max(-low, high) <= 6.29:
-        return "rad"
-    if -3143 <= low <= -3000 and 3000 <= high <= 3143:
-        return "mrad"
-    if low < 0 and (low < -3143 or high > 3143) and low >= -4096 and high <= 4096:
-        return "siemens"
-    raise UnreadableFileError(
-        f"{path}: phase: expected rad within 2π, mrad from −3142 to 3142 or −4096 … 4095, found "
-        f"{'integers' if integer else 'numbers'} from {low:g} to {high:g}: say what they are with "
-        f"--phase-unit {'|'.join(PHASE_UNITS)}"
-    )
+    root = ElementTree.fromstring(text)
+    patient, encodings = root.findtext("{*}subjectInformation/{*}patientID"), []
+    for encoding in root.iterfind("{*}encoding"):
+        known = {"trajectory": encoding.findtext("{*}trajectory"), "patient": patient}
+        for name, (kind, parent, children) in HEADER.items():
+            texts = [encoding.findtext(f"{parent}/{{*}}{child}") for child in children.split()]
+            known |= {} if None in texts else {name: tuple(map(kind, texts))}
+        require({"matrix", "recon_matrix"} <= set(known) and known["matrix"][2] == 1,
+                f"header: expected matrix sizes x, y, z of 2D slices, got {known}")  # fmt: skip
+        encodings.append(known)
+    require(bool(encodings), "header: expected an encoding, got none")
+    return encodings
 
 
-def to_radians(phase: np.ndarray, unit: str, low: float) -> np.ndarray:
-    """Convert a stored phase to rad; `low` is its smallest value in the whole file."""
-    if unit == "siemens":  # 0 … 4095 is −π … π, and so is −4096 … 4095
-        return phase * (np.pi / 2048) - np.pi if low >= 0 else phase * (np.pi / 4096)
-    return phase * {"rad": 1.0, "mrad": 1e-3, "degrees": np.pi / 180}[unit]
+def readout(header: dict[str, Any], samples: int) -> tuple[int, dict[str, Any]]:
+    """Pixels along the readout that are to be reconstructed, and the fields of view.
+
+    "fov_mm" is that of these pixels and of the phase encoding, "recon_fov_mm" that of the image.
+    """
+    if "fov" in header and "recon_fov" in header:
+        (x, y, _), (recon_x, recon_y, _) = header["fov"], header["recon_fov"]
+        kept = min(samples, round(samples * recon_x / x))
+        return kept, {"fov_mm": (x * kept / samples, y), "recon_fov_mm": (recon_x, recon_y)}
+    encoded, recon = header["matrix"][0], header["recon_matrix"][0]
+    require(encoded == recon, f"header: expected fieldOfView_mm: {encoded} encoded and {recon} "
+            "reconstructed samples may mean oversampling; arrays:PATH keeps it")  # fmt: skip
+    return samples, {}
+
+
+def phase_unit(low: float, high: float, dtype: Any, wanted: str | None) -> dict[str, Any]:
+    """Unit of all phase of a file, which is stored as `dtype` and lies in [low, high].
+
+    Returns "phase_unit" and "to_rad", factor and offset. Floating-point numbers within ±2π that
+    span no more than a turn are rad. Ranges that are `CERTAIN`, filled to 2 % at both ends, mean
+    their unit. Raises ValueError for others, such as 0 … 4095 and 0 … 360, and for more than a turn
+    in a unit other than rad, which may be unwrapped.
+    """
+
+    def fills(first: float, last: float) -> bool:
+        near, beyond = 0.02 * (last - first), -0.001 * (last - first)
+        return beyond <= low - first <= near and beyond <= last - high <= near
+
+    got = f"phase: got {np.dtype(dtype)} from {low:g} to {high:g}"
+    require(isfinite(low) and isfinite(high), f"{got}: NaN or infinity")
+    if wanted is None and np.dtype(dtype).kind == "f":
+        wanted = "rad" if max(-low, high, high - low) <= 2.002 * pi else None
+    if wanted is None:
+        certain = [n for n, ranges in CERTAIN.items() if any(fills(*ends) for ends in ranges)]
+        wanted = certain[0] if certain else None
+    require(wanted in TURN, f"{got}, unit {wanted}; say --phase-unit {'|'.join(TURN)}")
+    unsigned = wanted == "siemens" and low >= 0
+    turn = TURN[str(wanted)] / (2 if unsigned else 1)
+    require(wanted == "rad" or high - low <= 1.001 * turn,
+            f"{got}: more than a turn in --phase-unit {wanted}, {turn:g}")  # fmt: skip
+    return {"phase_unit": wanted, "to_rad": (2 * pi / turn, -pi if unsigned else 0.0)}
+
+
+def turned(magnitude: np.ndarray, phase: np.ndarray, info: Mapping[str, Any]) -> np.ndarray:
+    """The complex image of a magnitude and its stored phase; `info` is of `phase_unit`."""
+    factor, offset = info["to_rad"]
+    image: np.ndarray = magnitude * np.exp(1j * (phase * factor + offset))
+    return image

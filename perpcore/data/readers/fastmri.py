@@ -8,52 +8,46 @@ from typing import Any
 import h5py
 import numpy as np
 
-from perpcore.data.readers.base import UnreadableFileError, Volume, crop_image, open_hdf5
-from perpcore.data.readers.header import parse_header, readout_size
+from perpcore.data.readers import base
+from perpcore.data.readers.base import Options, Volume, require
 
 
-def recognizes(path: Path) -> bool:
-    """Say whether the file has k-space and the header that fastMRI files have."""
-    if not h5py.is_hdf5(path):
-        return False
-    with h5py.File(path, "r") as file:
-        return "kspace" in file and "ismrmrd_header" in file
+def open_volumes(path: Path, options: Options) -> list[Volume]:
+    """The volume of the file; readout oversampling is removed when a slice is read.
 
-
-def open_volumes(path: Path) -> list[Volume]:
-    """Open the volume of the file; readout oversampling is removed when a slice is read.
-
-    `info`: what the header says (see `header.parse_header`), "target" (name of the reference
-    dataset or None), "mask" (bool, per column, or None), and the file's attributes.
+    Undersampled is k-space with a mask, or with columns of zeros that the header says were
+    acquired. `info["target"]` names the reference dataset, or is None.
     """
-    with open_hdf5(path) as file:
-        kspace = file.get("kspace")
-        if not isinstance(kspace, h5py.Dataset) or kspace.dtype.kind != "c":
-            raise UnreadableFileError(f"{path}: expected a complex dataset kspace, got {kspace}")
-        if kspace.ndim not in (3, 4):
-            raise UnreadableFileError(f"{path}: kspace: expected (slice, [coil,] row, column), got {kspace.shape}")
+    with h5py.File(path, "r") as file:
+        require({"kspace", "ismrmrd_header"} <= set(file),
+                f"expected kspace and ismrmrd_header, got {', '.join(file)}")  # fmt: skip
+        kspace = file["kspace"]
+        said = f"kspace: expected complex (slice, [coil,] row, column), got {kspace.dtype}"
+        require(kspace.dtype.kind == "c" and kspace.ndim in (3, 4), f"{said} {kspace.shape}")
         slices, *coils, rows, columns = kspace.shape
-        info: dict[str, Any] = {k: _plain(v) for k, v in file.attrs.items()}
-        if "ismrmrd_header" in file:
-            info |= parse_header(file["ismrmrd_header"][()], path)
-        targets = [n for n in ("reconstruction_rss", "reconstruction_esc") if n in file]
-        info["target"] = targets[0] if targets else None
+        header, *others = base.parse_header(file["ismrmrd_header"][()])
+        require(not others, f"header: expected one encoding, got {1 + len(others)}")
+        first, last = 0, columns
+        if "limits" in header and header["matrix"][1] == columns:
+            first = max(columns // 2 - header["limits"][1], 0)
+            last = min(columns // 2 - header["limits"][1] + header["limits"][2] + 1, columns)
         mask = file["mask"][()].astype(bool) if "mask" in file else None
-    if mask is not None and mask.shape != (columns,):
-        raise UnreadableFileError(f"{path}: mask: expected one value for each of {columns} columns, got {mask.shape}")
-    info["mask"] = mask
-    subject = str(info.get("patient_id") or path.stem)
-    shape = (slices, coils[0] if coils else 1, readout_size(info, rows), columns)
-    return [Volume(path, "fastmri", "kspace", shape, subject, read_slice, "kspace", info)]
+        sampled = kspace[slices // 2, ..., rows // 2, :].reshape(-1, columns).any(0)
+        if mask is not None:
+            require(mask.shape == (columns,), f"mask: expected {columns} columns, got {mask.shape}")
+            sampled &= mask
+        target = next((n for n in ("reconstruction_rss", "reconstruction_esc") if n in file), None)
+        kept, info = base.readout(header, rows)
+        info |= {k: v.decode() if isinstance(v, bytes) else v for k, v in file.attrs.items()}
+        info |= {"undersampled": not sampled[first:last].all(), "padding": (first, last)}
+        info |= {"mask": mask, "target": target}
+    subject = str(info.get("patient_id") or header["patient"] or path.stem)
+    shape = (slices, coils[0] if coils else 1, kept, columns)
+    return [Volume(path, "fastmri", "kspace", shape, subject, "kspace", info, reader=read_slice)]
 
 
 def read_slice(volume: Volume, index: int) -> np.ndarray:
-    """Read centred k-space (coil, row, column) in the recon field of view."""
-    with open_hdf5(volume.path) as file:
-        kspace: np.ndarray = file["kspace"][index]
-    coils, rows, columns = volume.shape[1:]
-    return crop_image(kspace.reshape(coils, -1, columns), rows, -2)
-
-
-def _plain(value: Any) -> Any:
-    return value.decode() if isinstance(value, bytes) else getattr(value, "item", lambda: value)()
+    """Centred k-space (coil, row, column)."""
+    with h5py.File(volume.path, "r") as file:
+        kspace: Any = file["kspace"][index]
+    return base.crop_fov(kspace.reshape(-1, *kspace.shape[-2:]), -2, volume.shape[2])

@@ -1,136 +1,110 @@
-"""ISMRMRD (MRD) raw data of Cartesian 2D scans, through the `ismrmrd` package."""
+"""ISMRMRD (MRD) raw data of Cartesian 2D scans."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from perpcore.data.readers.base import UnreadableFileError, Volume, crop_image, open_hdf5
-from perpcore.data.readers.header import parse_header, readout_size
+from perpcore.data.readers import base
+from perpcore.data.readers.base import Options, Volume, require
 
-NOT_IMAGING = (
-    "NOISE_MEASUREMENT", "PARALLEL_CALIBRATION", "NAVIGATION_DATA", "PHASECORR_DATA",
-    "HPFEEDBACK_DATA", "DUMMYSCAN_DATA", "RTFEEDBACK_DATA", "SURFACECOILCORRECTIONSCAN_DATA",
-    "PHASE_STABILIZATION_REFERENCE", "PHASE_STABILIZATION",
-)  # fmt: skip
-LAST_KNOWN_FLAG = 52  # 53 to 56 say that samples are compressed, 57 to 64 are for private use
-SEPARATE = ("contrast", "phase", "repetition", "set")  # each value is a volume of its own
-
-
-def recognizes(path: Path) -> bool:
-    """Say whether the file has the group that the package writes."""
-    if not h5py.is_hdf5(path):
-        return False
-    with h5py.File(path, "r") as file:
-        return "dataset/data" in file and "dataset/xml" in file
+NOT_IMAGING = (19, 23, 24, 26, 27, 28, 29, 30, 31)
+"""Flags of noise, navigation, phase correction, feedback, dummy, surface coil, stabilization."""
+CALIBRATION, CALIBRATION_AND_IMAGING, REVERSE, LAST_KNOWN = 20, 21, 22, 31
+LABELS = ("encoding_space_ref", "contrast", "repetition", "set", "phase")
+"""What tells volumes apart. Lines that differ in `average` alone are averaged; `segment` only says
+when in a segmented scan a line was acquired."""
 
 
-def open_volumes(path: Path) -> list[Volume]:
-    """Open one volume for each contrast, phase, repetition and set.
+def groups_of(file: h5py.File) -> list[str]:
+    """Groups with a header and acquisitions; the usual one is "dataset"."""
+    groups = [name for name, item in file.items() if isinstance(item, h5py.Group)]
+    return [name for name in groups if {"xml", "data"} <= set(file[name])]
 
-    Averages are averaged; segments are parts of one k-space. Lines that are not imaging data are
-    left out. Readout oversampling is removed when a slice is read.
+
+def open_volumes(path: Path, options: Options) -> list[Volume]:
+    """A volume for each combination of `LABELS`.
+
+    Rows are phase-encoding lines, columns the readout, its oversampling removed when a slice is
+    read. Undersampled is a volume without some line within the limits of the header, so that
+    partial Fourier scans are not. Raises ValueError for 3D and non-Cartesian scans, compressed
+    lines, flags without a standard meaning, and lines that nothing but their order tells apart.
     """
-    if not recognizes(path):
-        raise UnreadableFileError(f"{path}: no group dataset with xml and data: not an MRD file")
-    with open_hdf5(path) as file:
-        info = parse_header(file["dataset/xml"][0], path)
-        heads = file["dataset/data"].fields("head")[:]
-    if "encoded_matrix" not in info:
-        raise UnreadableFileError(f"{path}: header: no matrix size of the encoded space")
-    imaging = [n for n, head in enumerate(heads) if _is_imaging(int(head["flags"]), path, n)]
-    if not imaging:
-        raise UnreadableFileError(f"{path}: no imaging acquisition among {len(heads)}")
-    index = heads["idx"][imaging]
-    if index["kspace_encode_step_2"].any() or info["encoded_matrix"][2] > 1:
-        raise UnreadableFileError(f"{path}: a 3D encoding; only 2D slices can be read")
-    if heads["encoding_space_ref"][imaging].any():
-        raise UnreadableFileError(f"{path}: several encoding spaces; only the first can be read")
-    coils = {int(c) for c in heads["active_channels"][imaging]}
-    if len(coils) != 1:
-        raise UnreadableFileError(f"{path}: the number of coils changes: {sorted(coils)}")
-    samples, rows, _ = info["encoded_matrix"]
-    scans: dict[tuple[int, ...], dict[int, list[int]]] = {}
-    for number, line in zip(imaging, index, strict=True):
-        scan = scans.setdefault(tuple(int(line[name]) for name in SEPARATE), {})
-        scan.setdefault(int(line["slice"]), []).append(number)
+    with h5py.File(path, "r") as file:
+        groups = groups_of(file)
+        require(len(groups) == 1, f"expected one group with xml and data, got {groups}")
+        headers = base.parse_header(file[groups[0]]["xml"][0])
+        heads = file[groups[0]]["data"].fields("head")[:]
+    bits = np.unpackbits(heads["flags"].astype("<u8").view(np.uint8), bitorder="little")
+    flag = np.pad(bits.reshape(-1, 64).astype(bool), ((0, 0), (1, 0)))
+    left_out = flag[:, NOT_IMAGING].any(1)
+    left_out |= flag[:, CALIBRATION] & ~flag[:, CALIBRATION_AND_IMAGING]
+    require(not left_out.all(), f"no imaging acquisition among {len(heads)}")
+    unknown = LAST_KNOWN + 1 + np.flatnonzero(flag[~left_out, LAST_KNOWN + 1 :].any(0))
+    require(not len(unknown), f"flags {unknown}: compressed, or of no standard meaning")
+    counters = {n: heads["idx"][n].tolist() for n in heads["idx"].dtype.names}
+    counters["encoding_space_ref"] = heads["encoding_space_ref"].tolist()
+    found: dict[tuple[int, ...], dict[int, dict[tuple[int, int], int]]] = {}
+    for number in np.flatnonzero(~left_out).tolist():
+        where, idx = f"acquisition {number}", {n: v[number] for n, v in counters.items()}
+        labels = tuple(idx[name] for name in LABELS)
+        require(labels[0] < len(headers), f"{where}: no encoding {labels[0]} in the header")
+        kind, step_2 = headers[labels[0]]["trajectory"], idx["kspace_encode_step_2"]
+        require(kind in (None, "cartesian") and step_2 == 0,
+                f"{where}: expected 2D Cartesian, got {kind}, encode_step_2 {step_2}")  # fmt: skip
+        lines = found.setdefault(labels, {}).setdefault(idx["slice"], {})
+        line = idx["kspace_encode_step_1"], idx["average"]
+        require(line not in lines, f"{where}: not to be told from another with the same counters")
+        lines[line] = number
+    varying = [n for n, values in enumerate(zip(*found, strict=True)) if len(set(values)) > 1]
     volumes = []
-    for values, slices in sorted(scans.items()):
-        several = [n for k, n in enumerate(SEPARATE) if len({v[k] for v in scans}) > 1]
-        key = ", ".join(f"{n} {v}" for n, v in zip(SEPARATE, values, strict=True) if n in several)
-        shape = (len(slices), coils.copy().pop(), rows, readout_size(info, samples))
-        lines = tuple(tuple(slices[number]) for number in sorted(slices))
-        known = {**info, "acquisitions": lines}
-        volumes.append(Volume(path, "mrd", "kspace", shape, path.stem, read_slice, key, known))
+    for labels, slices in found.items():
+        header = headers[labels[0]]
+        samples, rows, _ = header["matrix"]
+        low, center, high = header.get("limits", (0, rows // 2, rows - 1))
+        coils = {heads["active_channels"][n] for lines in slices.values() for n in lines.values()}
+        require(len(coils) == 1, f"expected one number of coils, got {sorted(coils)}")
+        columns, fields = base.readout(header, samples)
+        info: dict[str, Any] = {name: (y, x) for name, (x, y) in fields.items()}
+        wanted = set(range(low, high + 1))
+        info["undersampled"] = any(wanted - {n for n, _ in lines} for lines in slices.values())
+        info["samples"] = samples
+        info["lines"] = [  # (acquisition, row) of each slice
+            [(number, step - center + rows // 2) for (step, _), number in slices[n].items()] for n in sorted(slices)
+        ]
+        key = " ".join([*groups, *(f"{LABELS[n]}={labels[n]}" for n in varying)])
+        who, shape = header["patient"] or path.stem, (len(slices), int(coils.pop()), rows, columns)
+        volumes.append(Volume(path, "mrd", "kspace", shape, who, key, info, reader=read_slice))
     return volumes
 
 
 def read_slice(volume: Volume, index: int) -> np.ndarray:
-    """Read centred k-space (coil, row, column)."""
-    samples, rows, _ = volume.info["encoded_matrix"]
-    coils = volume.shape[1]
-    kspace = np.zeros((coils, rows, samples), np.complex64)
-    averages: list[set[int]] = [set() for _ in range(rows)]
-    with _dataset(volume.path) as dataset:
-        import ismrmrd
-
-        for number in volume.info["acquisitions"][index]:
-            line = dataset.read_acquisition(number)
-            row = line.idx.kspace_encode_step_1 - volume.info.get("center", rows // 2) + rows // 2
-            n = line.number_of_samples
-            center = line.center_sample or n // 2
-            data = line.data
-            if line.is_flag_set(ismrmrd.ACQ_IS_REVERSE):
-                data = data[:, ::-1]
-                center = center if center == n // 2 else n - 1 - center
-            first, last = line.discard_pre, n - line.discard_post
-            start = samples // 2 - center
-            inside = 0 <= row < rows and start + first >= 0 and start + last <= samples
-            if data.shape[0] != coils or not inside:
-                raise UnreadableFileError(
-                    f"{volume.path}: acquisition {number}: expected {coils} coils, a row below "
-                    f"{rows} and samples within {samples}, got {data.shape}, row {row} and "
-                    f"samples {start + first} to {start + last}"
-                )
-            if line.idx.average in averages[row]:
-                raise UnreadableFileError(
-                    f"{volume.path}: acquisition {number}: row {row} of average "
-                    f"{line.idx.average} was there before, and no index tells them apart"
-                )
-            averages[row].add(line.idx.average)
-            kspace[:, row, start + first : start + last] += data[:, first:last]
-    kspace /= np.maximum([len(found) for found in averages], 1)[:, None]
-    return crop_image(kspace, volume.shape[-1], -1)
+    """Centred k-space (coil, row, column), averages averaged; lines not acquired are zero."""
+    (_, coils, rows, columns), samples = volume.shape, volume.info["samples"]
+    kspace, count = np.zeros((coils, rows, samples), np.complex64), np.zeros(rows)
+    with h5py.File(volume.path, "r") as file:
+        data = file[volume.key.split()[0]]["data"]
+        for number, row in volume.info["lines"][index]:
+            where, record = f"acquisition {number}", data[number]
+            require(0 <= row < rows, f"{where}: expected one of {rows} rows, got {row}")
+            line = record["data"].view(np.complex64).reshape(coils, -1)
+            kspace[:, row] += _placed(line, record["head"], samples, where)
+            count[row] += 1
+    return base.crop_fov(kspace / np.maximum(count, 1)[:, None], -1, columns)
 
 
-@contextmanager
-def _dataset(path: Path) -> Iterator[Any]:
-    import ismrmrd
-
-    dataset = ismrmrd.Dataset(str(path), "dataset", create_if_needed=False)
-    try:
-        yield dataset
-    finally:
-        dataset.close()
-
-
-def _is_imaging(flags: int, path: Path, number: int) -> bool:
-    """Say whether a line is imaging data; raises at a flag whose meaning is not known."""
-    try:
-        import ismrmrd
-    except ImportError:
-        raise UnreadableFileError(f"{path}: MRD needs ismrmrd: pip install ismrmrd") from None
-
-    if flags >> LAST_KNOWN_FLAG:
-        raise UnreadableFileError(
-            f"{path}: acquisition {number}: expected flags up to {LAST_KNOWN_FLAG}, found flag "
-            f"{flags.bit_length()}: compressed samples, or a private meaning"
-        )
-    names = [n for n in NOT_IMAGING if flags >> (getattr(ismrmrd, f"ACQ_IS_{n}") - 1) & 1]
-    both = flags >> (ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING - 1) & 1
-    return not names or (bool(both) and names == ["PARALLEL_CALIBRATION"])
+def _placed(line: np.ndarray, head: Any, samples: int, where: str) -> np.ndarray:
+    """The line (coil, sample) with DC in the middle of `samples`, zero where not acquired."""
+    pre, post, center = (int(head[n]) for n in ("discard_pre", "discard_post", "center_sample"))
+    kept = line[:, pre : line.shape[1] - post]
+    unset = center == 0 and kept.shape[1] == samples  # as many programs write whole lines
+    first = 0 if unset else samples // 2 - (center - pre)
+    require(0 <= first <= samples - kept.shape[1] and (center > 0 or unset),
+            f"{where}: expected DC in the middle of {samples} samples, got {kept.shape[1]} "
+            f"samples with DC at {center - pre}")  # fmt: skip
+    whole = np.zeros((len(line), samples), np.complex64)
+    whole[:, first : first + kept.shape[1]] = kept
+    return whole[:, ::-1] if int(head["flags"]) >> (REVERSE - 1) & 1 else whole

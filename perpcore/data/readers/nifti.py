@@ -1,4 +1,4 @@
-"""NIfTI: magnitude and phase, or real and imaginary part, in two files (package nibabel)."""
+"""Magnitude and phase, or real and imaginary part, in two NIfTI files (package nibabel)."""
 
 from __future__ import annotations
 
@@ -8,123 +8,87 @@ from typing import Any
 
 import numpy as np
 
-from perpcore.data.readers.base import UnreadableFileError, Volume, phase_unit, to_radians
+from perpcore.data.readers.base import Options, Volume, naming, phase_unit, require, turned
 
-ENDINGS = (".nii.gz", ".nii")
-KINDS = {
-    "mag": "magnitude", "magnitude": "magnitude", "ph": "phase", "phase": "phase",
-    "real": "real", "imaginary": "imaginary", "imag": "imaginary",
-}  # fmt: skip
-_NAME = re.compile(r"_(part-)?(magnitude|mag|phase|ph|real|imaginary|imag)(?=_|$)", re.I)
-PARTNERS = {"magnitude": "phase", "phase": "magnitude", "real": "imaginary", "imaginary": "real"}
+SUFFIX = re.compile(r"\.nii(\.gz)?$", re.IGNORECASE)
+PARTS = {"magnitude": "mag|magnitude", "phase": "ph|phase", "real": "real",
+         "imaginary": "imag|imaginary"}  # fmt: skip
+"""How names end, as in `x_mag`, `x_e1_ph`, `x_phase1`; or what follows BIDS's `part-`."""
+PARTNER = {"magnitude": "phase", "phase": "magnitude", "real": "imaginary", "imaginary": "real"}
 
 
-def recognizes(path: Path) -> bool:
-    """Say whether the name ends like that of a NIfTI file."""
-    return path.name.lower().endswith(ENDINGS)
+def open_volumes(path: Path, options: Options) -> list[Volume]:
+    """Volumes of a complex file, or of two files that belong together, whichever is named.
 
-
-def open_volumes(path: Path, domain: str | None = None, unit: str | None = None) -> list[Volume]:
-    """Open the volumes of a file and its partner, one for each index of the fourth axis.
-
-    Partners are found by suffix, as dcm2niix, ukat and BIDS write them: `_ph`, `_phase`,
-    `part-phase`; `_mag`, `_magnitude`, `part-mag` or none; `_real` and `_imaginary`. A single real
-    file is read only where `domain` is "image". `info`: "partner", "phase_unit", "affine" (4, 4),
-    "fov_mm".
+    A name that says no part of `PARTS` is a magnitude; without its phase, it is read as domain
+    "image" only. Each index of a fourth axis (time, echoes) gives a volume. Slices are as in the
+    file: rows along its second axis, columns along its first; `info["affine"]` says where they lie.
     """
-    if domain not in (None, "image"):
-        raise ValueError(f"domain: expected image for NIfTI, got {domain!r}")
-    base, kind = _parse(path)
-    image, partner = load(path), None
-    if np.dtype(image.get_data_dtype()).kind != "c":
-        partner = _partner(path, base, kind)
-        if kind == "phase" and partner is None:
-            raise UnreadableFileError(f"{path}: a phase; expected its magnitude beside it")
-        if partner is None and domain != "image":
-            wanted = PARTNERS.get(kind, "phase")
-            raise UnreadableFileError(
-                f"{path}: a {kind or 'magnitude'} without {wanted} beside it: to read it as a real "
-                "image give --domain image"
-            )
-    if partner is not None and kind in ("phase", "imaginary"):
-        path, partner = partner, path
-        image = load(path)
-    shape = (*image.shape, 1, 1, 1, 1)[:4]
-    if int(np.prod(image.shape[3:])) != shape[3]:
-        raise UnreadableFileError(f"{path}: expected at most four axes, got {image.shape}")
-    affine = image.affine
-    zooms = image.header.get_zooms()[:3]
-    fov = tuple(float(n * z) for n, z in zip(shape, zooms, strict=False))
-    info: dict[str, Any] = {"partner": partner, "affine": affine, "fov_mm": fov}
-    if partner is not None:
-        other = load(partner)
-        if other.shape != image.shape:
-            raise UnreadableFileError(f"{partner}: expected the shape of {path.name}, {image.shape}, got {other.shape}")
-        if _parse(partner)[1] == "phase":
-            values = np.asarray(other.dataobj)
-            low, high = float(values.min()), float(values.max())
-            whole = bool(values.dtype.kind in "iu" or high - low > 6.29)
-            info |= {"phase_unit": phase_unit(low, high, whole, partner, unit), "phase_low": low}
-    subject = re.sub(r"(?i)\.nii(\.gz)?$", "", base)
-    sizes = (shape[2], 1, shape[1], shape[0])
-    keys = [f"volume {k}" for k in range(shape[3])] if shape[3] > 1 else [""]
-    return [Volume(path, "nifti", "image", sizes, subject, read_slice, key, info) for key in keys]
+    image = _load(path)
+    columns, rows, slices, frames, *more = (*image.shape, 1, 1)[: max(4, image.ndim)]
+    dtype = image.get_data_dtype()
+    require(not more and dtype.kind in "iufc", f"expected 2 to 4 axes, got {dtype} {image.shape}")
+    across, down = (float(n) for n in image.header.get_zooms()[:2])
+    info: dict[str, Any] = {"affine": image.affine, "fov_mm": (rows * down, columns * across)}
+    if dtype.kind != "c":
+        part, partner = _find_partner(path)
+        alone = ", or --domain image" if part == "magnitude" else ""
+        require(partner is not None or bool(alone) and options["domain"] == "image",
+                f"{part} without {PARTNER[part]}: expected a file beside it whose name ends in "
+                f"{PARTS[PARTNER[part]]}{alone}")  # fmt: skip
+        if partner is not None:
+            shapes = image.shape, _load(partner).shape
+            require(shapes[0] == shapes[1], f"expected the shape of {partner}, got {shapes}")
+            path, partner = (path, partner) if part in ("magnitude", "real") else (partner, path)
+            info["partner"] = partner
+            if part in ("magnitude", "phase"):
+                pixels = _load(partner).dataobj
+                slope, inter = float(pixels.slope), float(pixels.inter)
+                with naming(partner):
+                    raw = pixels.get_unscaled()
+                    low, high = sorted(float(n) * slope + inter for n in (raw.min(), raw.max()))
+                    dtype = raw.dtype if slope.is_integer() and inter.is_integer() else float
+                    info |= phase_unit(low, high, dtype, options["phase_unit"])
+    shape, subject = (slices, 1, rows, columns), SUFFIX.sub("", path.name)
+    keys = [f"frame {n}" for n in range(frames)] if frames > 1 else [""]
+    return [Volume(path, "nifti", "image", shape, subject, key, info | {"frame": n},
+                   reader=read_slice) for n, key in enumerate(keys)]  # fmt: skip
 
 
 def read_slice(volume: Volume, index: int) -> np.ndarray:
-    """Read an image (1, row, column); rows run along the file's second axis, columns the first."""
-    at = int(volume.key.rpartition(" ")[2] or 0)
-    plane, partner = _slice(volume.path, index, at), volume.info["partner"]
-    if partner is None:
-        return plane.astype(np.complex64)[None]
-    other = _slice(partner, index, at)
+    """Image (1, row, column)."""
+    where, parts = (slice(None), slice(None), index, volume.info["frame"]), []
+    for path in filter(None, (volume.path, volume.info.get("partner"))):
+        pixels = _load(path).dataobj
+        parts.append(np.asarray(pixels[where[: len(pixels.shape)]]).T[None])
     if "phase_unit" in volume.info:
-        radians = to_radians(other, volume.info["phase_unit"], volume.info["phase_low"])
-        return (plane * np.exp(1j * radians)).astype(np.complex64)[None]
-    return (plane + 1j * other).astype(np.complex64)[None]
+        return turned(parts[0], parts[1], volume.info)
+    return parts[0] + 1j * parts[1] if len(parts) == 2 else parts[0]
 
 
-def load(path: Path) -> Any:
-    """Open a NIfTI image; its pixels are not read yet."""
-    try:
-        import nibabel
-    except ImportError:
-        raise UnreadableFileError(f"{path}: NIfTI needs nibabel: pip install nibabel") from None
-    try:
+def _load(path: Path) -> Any:
+    import nibabel
+
+    with naming(path, "cannot be read as NIfTI: "):
         return nibabel.Nifti1Image.from_filename(path)
-    except (
-        nibabel.filebasedimages.ImageFileError, nibabel.wrapstruct.WrapStructError,
-        OSError, EOFError, ValueError,
-    ) as error:  # fmt: skip
-        raise UnreadableFileError(f"{path}: cannot be read as NIfTI: {error}") from None
 
 
-def _slice(path: Path, index: int, at: int) -> np.ndarray:
-    pixels = load(path).dataobj
-    rest = (index, at)[: len(pixels.shape) - 2]
-    plane = np.asarray(pixels[(slice(None), slice(None), *rest, *[0] * (len(pixels.shape) - 4))])
-    return plane.reshape(pixels.shape[:2]).T
+def _find_partner(path: Path) -> tuple[str, Path | None]:
+    """What the file holds, and the one file beside it that belongs to it."""
+    name, part = _split(path)
+    others = [p for p in sorted(path.parent.iterdir()) if p.name[:2] != "._" and p != path]
+    same = [(p, _split(p)[1]) for p in others if SUFFIX.search(p.name) and _split(p)[0] == name]
+    found = [p for p, kind in same if kind == PARTNER[part]]
+    many = [p.name for p, kind in same if kind in (part, PARTNER[part])]
+    require(not found or len(many) == 1, f"expected one other that belongs to it, got {many}")
+    return part, found[0] if found else None
 
 
-def _parse(path: Path) -> tuple[str, str]:
-    """Return the name without its part ("scan_e1"), and the part ("phase") or ""."""
-    stem = re.sub(r"(?i)\.nii(\.gz)?$", "", path.name)
-    # BIDS names the part anywhere, others at the end.
-    found = [m for m in _NAME.finditer(stem) if m[1] or m.end() == len(stem)]
-    if not found:
-        return stem, ""
-    last = found[-1]
-    return stem[: last.start()] + stem[last.end() :], KINDS[last[2].lower()]
-
-
-def _partner(path: Path, base: str, kind: str) -> Path | None:
-    wanted = {PARTNERS.get(kind, "phase"), *([""] if kind == "phase" else [])}
-    found = [
-        p for p in sorted(path.parent.iterdir())
-        if recognizes(p) and not p.name.startswith("._") and p != path
-        and _parse(p)[0] == base and _parse(p)[1] in wanted
-    ]  # fmt: skip
-    if len(found) > 1:
-        names = ", ".join(p.name for p in found)
-        raise UnreadableFileError(f"{path}: expected one partner beside it, found {names}")
-    return found[0] if found else None
+def _split(path: Path) -> tuple[tuple[str, str], str]:
+    """What is before and after the word for the part, in small letters; and the part."""
+    stem = SUFFIX.sub("", path.name).lower()
+    for part, words in PARTS.items():
+        found = re.search(rf"(^|_)part-({words})(?=_|$)|(^|[_.-])({words})(?=\d*$)", stem)
+        if found:
+            return (stem[: found.start()], stem[found.end() :]), part
+    return (stem, ""), "magnitude"

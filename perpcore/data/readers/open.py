@@ -1,9 +1,8 @@
-"""Files and folders of any known format."""
+"""Files and folders of every format in, volumes out."""
 
 from __future__ import annotations
 
 import hashlib
-import inspect
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,59 +11,58 @@ from typing import Any
 import h5py
 
 from perpcore.data.readers import arrays, calgary, fastmri, mrd, nifti
-from perpcore.data.readers.base import UnreadableFileError, Volume, said
+from perpcore.data.readers.base import Options, UnreadableFileError, Volume, naming, require
 
-FORMATS: dict[str, Any] = {
-    "fastmri": fastmri, "calgary": calgary, "mrd": mrd, "nifti": nifti, "arrays": arrays,
+FORMATS: dict[str, Callable[[Path, Options], list[Volume]]] = {
+    "fastmri": fastmri.open_volumes, "calgary": calgary.open_volumes, "mrd": mrd.open_volumes,
+    "nifti": nifti.open_volumes, "arrays": arrays.open_volumes,
 }  # fmt: skip
-"""Readers in the order in which they are asked whether a file is theirs."""
+SUFFIXES = (".h5", ".hdf5", ".mrd", ".npy", ".npz", ".mat", ".nii", ".nii.gz", ".cfl")
+MAX_SLICE = 2**28
+"""Complex numbers in one slice of all coils, 2 GB: more is a damaged header, not an MR image."""
 
-SUFFIXES = (".h5", ".hdf5", ".mrd", ".npy", ".npz", ".mat", ".cfl", ".nii", ".nii.gz")
-MAX_SLICE = 2**28  # numbers in one slice of all coils, 2 GB: more is a damaged header
 
-
-def open_file(path: Path | str, format: str = "auto", **options: str | None) -> list[Volume]:
-    """Open the volumes of one file.
+def open_file(
+    path: Path | str,
+    format: str = "auto",
+    *,
+    domain: str | None = None,
+    axes: str | Sequence[str] | None = None,
+    phase_unit: str | None = None,
+    array: str | None = None,
+) -> list[Volume]:
+    """Volumes of one file, in one of `FORMATS`; "auto" looks into the file.
 
     Parameters
     ----------
-    format : str
-        One of `FORMATS`; "auto" asks each reader.
-    options
-        What the file does not say: `domain`, `axes` (see `arrays.open_volumes`), `phase_unit`
-        (see `base.phase_unit`).
+    domain : {"kspace", "image"}, optional
+        What a plain array is; "image" reads real arrays and lone NIfTI magnitudes too.
+    axes, array : str, optional
+        Of plain arrays, such as "slice,coil,row,column" (echo and frame count as slices), and the
+        name of the one to be read, where there are several.
+    phase_unit : {"rad", "mrad", "degrees", "siemens"}, optional
+        Of stored phase.
 
-    Raises FileNotFoundError, PermissionError, or UnreadableFileError naming the file, what was
-    expected and what came.
+    Raises FileNotFoundError, PermissionError, or UnreadableFileError of one line that names the
+    file, what was expected, what came, and the option that settles it.
     """
     path = Path(path)
     if format not in (*FORMATS, "auto"):
         raise ValueError(f"format: expected auto, {', '.join(FORMATS)}, got {format!r}")
-    if "\0" in str(path) or not path.exists():
-        raise FileNotFoundError(f"{path}: no such file")
-    if path.is_dir():
-        raise IsADirectoryError(f"{path}: a folder; expected a file (open_folder reads folders)")
-    if path.name.startswith("._"):
-        raise UnreadableFileError(f"{path}: what macOS keeps about {path.name[2:]}, not data")
+    if domain not in (None, "kspace", "image"):
+        raise ValueError(f"domain: expected kspace or image, got {domain!r}")
     with path.open("rb"):
-        pass  # no permission: say so before any format is guessed
-    try:
-        name = format if format != "auto" else _sniff(path)
-        given = {{"phase_unit": "unit"}.get(k, k): v for k, v in options.items() if v is not None}
-        known = inspect.signature(FORMATS[name].open_volumes).parameters
-        if unknown := set(given) - set(known):
-            raise ValueError(f"{', '.join(sorted(unknown))}: {name} files say it themselves")
-        volumes: list[Volume] = FORMATS[name].open_volumes(path, **given)
-    except UnreadableFileError:
-        raise
-    except Exception as error:  # whatever a parser raises at damaged bytes
-        raise UnreadableFileError(f"{path}: {said(error)}") from None
-    for volume in volumes:
-        if min(volume.shape) < 1 or math.prod(volume.shape[1:]) > MAX_SLICE:
-            raise UnreadableFileError(
-                f"{path}: expected (slices, coils, rows, columns) of at least 1 and at most "
-                f"{MAX_SLICE} numbers in a slice, its header claims {volume.shape}"
-            )
+        pass  # none, a folder, no permission: say so before any format is guessed
+    names = axes.split(",") if isinstance(axes, str) else axes
+    options = {"domain": domain, "axes": names, "phase_unit": phase_unit, "array": array}
+    with naming(path):
+        require(path.name[:2] != "._", "what a Mac keeps beside copied files, not data")
+        volumes = FORMATS[_find_format(path) if format == "auto" else format](path, options)
+        for volume in volumes:
+            require(min(volume.shape) >= 1 and math.prod(volume.shape[1:]) <= MAX_SLICE,
+                    "expected (slices, coils, rows, columns) of at least 1 and at most "
+                    f"{MAX_SLICE} numbers a slice, its header claims {volume.shape}")  # fmt: skip
+            require(domain in (None, volume.domain), f"expected {domain}, got {volume.domain}")
     return volumes
 
 
@@ -74,57 +72,67 @@ def open_folder(
     *,
     skip_bad: bool = False,
     report: Callable[[str], None] = print,
-    **options: str | None,
+    **options: Any,
 ) -> list[Volume]:
-    """Open the volumes of all files below a folder, sorted by name; or of one file.
+    """Volumes of all files below a folder, sorted by name; or of one file.
 
     A file that cannot be read is an error, unless `skip_bad`: then it is reported and left out.
     """
     path = Path(path)
-    if path.is_file():
-        return open_file(path, format, **options)
     if not path.is_dir():
-        raise FileNotFoundError(f"{path}: no such file or folder")
-    volumes: dict[tuple[Path, str], Volume] = {}  # both files of a NIfTI pair give the same one
+        return open_file(path, format, **options)
+    volumes: dict[Volume, None] = {}  # two files that belong together give the same volume
     for file in sorted(path.rglob("*")):
-        if not file.name.lower().endswith(SUFFIXES) or file.name.startswith("._"):
+        if not file.name.lower().endswith(SUFFIXES) or file.name[:2] == "._":
             continue
         try:
-            volumes |= {(v.path, v.key): v for v in open_file(file, format, **options)}
+            volumes |= dict.fromkeys(open_file(file, format, **options))
         except (UnreadableFileError, OSError) as error:
             if not skip_bad:
-                raise UnreadableFileError(f"{error} (--skip-bad leaves such files out)") from None
+                raise UnreadableFileError(f"{error} (--skip-bad leaves it out)") from None
             report(f"left out: {error}")
     if not volumes:
         raise FileNotFoundError(f"{path}: no readable file with suffix {', '.join(SUFFIXES)}")
-    return list(volumes.values())
+    return list(volumes)
 
 
 def open_source(source: str, *, skip_bad: bool = False, **options: Any) -> list[Volume]:
-    """Open "FORMAT:PATH", or a path alone; options as in `open_file`."""
-    name, colon, path = source.partition(":")
-    if not colon or name not in (*FORMATS, "auto"):
-        name, path = "auto", source
-    return open_folder(path, name, skip_bad=skip_bad, **options)
+    """Volumes of a file or folder: "FORMAT:PATH", or a path alone."""
+    name, _, path = source.partition(":")
+    is_named = name in (*FORMATS, "auto") and path
+    pair = (path, name) if is_named else (source, "auto")
+    return open_folder(*pair, skip_bad=skip_bad, **options)
 
 
 def fingerprint(volumes: Sequence[Volume]) -> str:
-    """Name a set of volumes: stem of the first file, and a hash that follows their contents.
+    """12 hex digits that name what is read, wherever the files lie and whenever they were copied.
 
-    Of files' names, sizes and times of change, keys and shapes; not of where they lie.
+    A hash of names, sizes, shapes, subjects and contents: of a file of more than 4 MiB, 64 blocks
+    of 64 KiB spread evenly, so that one replaced under its name counts as another.
     """
-    parts = []
-    for v in volumes:
-        stat = v.path.stat()
-        parts.append((v.path.name, stat.st_size, stat.st_mtime_ns, v.key, v.shape, v.subject))
-    digest = hashlib.sha256(repr(sorted(parts)).encode()).hexdigest()[:12]
-    return f"{volumes[0].path.name.partition('.')[0]}-{digest}"
+    said = [(v.path.name, v.domain, v.key, v.shape, v.subject, str(v.info.get("phase_unit"))) for v in volumes]
+    digest = hashlib.sha256(repr(sorted(said)).encode())
+    files = {v.path for v in volumes} | {v.info.get("partner", v.path) for v in volumes}
+    for path in sorted(files, key=lambda p: (p.name, p)):
+        size = path.stat().st_size
+        digest.update(f"{path.name} {size}".encode())
+        with path.open("rb") as file:
+            for start in range(0, size, max(size // 64, 2**16)):
+                file.seek(start)
+                digest.update(file.read(2**16))
+    return digest.hexdigest()[:12]
 
 
-def _sniff(path: Path) -> str:
-    for name, reader in FORMATS.items():
-        if reader.recognizes(path):
-            return name
-    if not h5py.is_hdf5(path) and path.suffix.lower() in (".h5", ".hdf5", ".mrd"):
-        raise UnreadableFileError(f"{path}: not an HDF5 file, or a truncated one")
-    raise UnreadableFileError(f"{path}: no reader knows this file; name its format: {', '.join(FORMATS)}")
+def _find_format(path: Path) -> str:
+    """Calgary-Campinas is known by 12 or 32 channels; others of its files may be anything."""
+    if nifti.SUFFIX.search(path.name):
+        return "nifti"
+    if not h5py.is_hdf5(path):
+        return "arrays"
+    with h5py.File(path, "r") as file:
+        kspace = file.get("kspace")
+        if isinstance(kspace, h5py.Dataset) and "ismrmrd_header" in file:
+            return "fastmri"
+        if isinstance(kspace, h5py.Dataset) and kspace.dtype.kind == "f":
+            return "calgary" if kspace.shape[3:] in ((24,), (64,)) else "arrays"
+        return "mrd" if mrd.groups_of(file) else "arrays"

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from perpcore import cli
-from perpcore.data.readers import fetch
+from perpcore.data.readers import fetch, find_measured, find_test_data
 
 CONTENT = bytes(range(256)) * 400
 
@@ -51,11 +50,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "data" / "measured"
 
 
-def test_fetches_once_and_prints_the_licence(server, folder: Path, monkeypatch, capsys) -> None:
+def test_fetches_once(server, folder: Path, monkeypatch) -> None:
     monkeypatch.setenv("PERPCORE_MIRROR", f"{server}/whole")
-    cli.data("fetch", "head")
+    assert fetch.fetch("head") == folder / "se_t1_sag_data.mat"
     assert (folder / "se_t1_sag_data.mat").read_bytes() == CONTENT
-    assert "licence: MIT" in capsys.readouterr().out
     monkeypatch.setenv("PERPCORE_MIRROR", "http://127.0.0.1:9")  # nobody there, nor needed
     assert fetch.fetch("head").exists()
 
@@ -80,3 +78,15 @@ def test_addresses_are_those_of_the_measured_test_files(measured_data: Path) -> 
     found = {p.name: hashlib.sha256(p.read_bytes()).hexdigest()
              for p in [*measured_data.glob("larson/*.mat"), *measured_data.glob("sigpy/*.npy")]}  # fmt: skip
     assert found == {s.file: s.sha256 for s in fetch.SOURCES.values()}
+
+
+def test_finds_the_slice_where_the_user_says(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("PERPCORE_MEASURED", str(tmp_path / "mine.npy"))
+    assert find_measured() == tmp_path / "mine.npy"
+    monkeypatch.delenv("PERPCORE_MEASURED")
+    monkeypatch.setenv("PERPCORE_TEST_DATA", str(tmp_path))
+    monkeypatch.setattr(fetch, "project_root", lambda: tmp_path)
+    assert find_measured() is None
+    (tmp_path / "larson").mkdir()
+    (tmp_path / "larson" / "se_t1_sag_data.mat").write_bytes(b"1")
+    assert find_measured() == find_test_data("larson/se_t1_sag_data.mat") is not None

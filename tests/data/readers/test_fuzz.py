@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import h5py
@@ -18,29 +20,28 @@ import pytest
 from perpcore.data.readers import UnreadableFileError, open_file
 
 COUNT = int(os.environ.get("PERPCORE_FUZZ", "1500"))
-# MATLAB's and MRD files are parsed in a process of their own, half a second each.
-SHARES = {
-    "fastmri": 0.2,
-    "calgary": 0.2,
-    "nifti": 0.2,
-    "npy": 0.2,
-    "arrays": 0.15,
-    "store": 0.05,
-    "mat": 0.01,
-    "mrd": 0.01,
-}
+KINDS = ("fastmri", "calgary", "mrd", "nifti", "npy", "npz", "mat", "arrays", "bart")
 
 
-@pytest.mark.parametrize("kind", SHARES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_mutated_files_give_clear_errors(kind: str, tmp_path: Path) -> None:
-    command = [sys.executable, Path(__file__).with_name("fuzz.py"), tmp_path, "0"]
-    command += [str(int(COUNT * SHARES[kind])), kind]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=3000)
-    last = (tmp_path / "current").read_text()
-    assert done.returncode == 0, f"died at {last}: {done.stderr[-500:]}"
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert not found["findings"]
-    assert found["outcomes"]["refused"] > 0 and found["outcomes"]["read"] > 0
+    first, last, hung = 0, -(-COUNT // len(KINDS)), 0
+    outcomes: Counter[str] = Counter()
+    while first < last:
+        command = [sys.executable, Path(__file__).with_name("fuzz.py"), tmp_path]
+        command += [str(first), str(last - first), kind]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=3000)
+        current = (tmp_path / "current").read_text()
+        if done.returncode == -signal.SIGALRM:  # libhdf5 loops in a damaged heap
+            first, hung = int(current.split()[1]) + 1, hung + 1
+            continue
+        assert done.returncode == 0, f"died at {current}: {done.stderr[-500:]}"
+        found = json.loads(done.stdout.splitlines()[-1])
+        assert not found["findings"]
+        outcomes.update(found["outcomes"])
+        break
+    assert outcomes["refused"] > 0 and outcomes["read"] > 0
+    assert hung <= last / 400 and (hung == 0 or kind in ("fastmri", "mrd", "arrays"))
 
 
 def test_a_header_that_claims_too_much_is_refused(tmp_path: Path) -> None:
@@ -49,7 +50,7 @@ def test_a_header_that_claims_too_much_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFileError, match="huge.h5: expected .* claims"):
         open_file(tmp_path / "huge.h5")
     with h5py.File(tmp_path / "none.h5", "w") as file:
-        file.create_dataset("kspace", (0, 8, 8), np.complex64)
+        file.create_dataset("kspace", (0, 8), np.complex64)
     with pytest.raises(UnreadableFileError, match="none.h5"):
         open_file(tmp_path / "none.h5")
     (tmp_path / "huge.npy").write_bytes(
@@ -58,4 +59,4 @@ def test_a_header_that_claims_too_much_is_refused(tmp_path: Path) -> None:
         + b"\n"
     )
     with pytest.raises(UnreadableFileError, match=r"huge.npy"):
-        open_file(tmp_path / "huge.npy")
+        open_file(tmp_path / "huge.npy", domain="kspace")
