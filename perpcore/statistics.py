@@ -30,10 +30,9 @@ def mean_interval(values: np.ndarray, *, resamples: int = 2000, seed: int = 0) -
     """Mean of (seed, image) values, or of (image,) values of one seed.
 
     With one seed the interval is a percentile bootstrap over images, and says nothing about the
-    spread between trainings. With several it is Student's t: a bootstrap of five seeds is too
-    narrow. All seeds are tested on the same images, so the variance of the mean over seeds and
-    that of the mean over images add up, with Satterthwaite's degrees of freedom. In simulations
-    it covers 94 to 96 % from four seeds on, and 89 % in the worst case of two.
+    spread between trainings. With several it is Student's t; the variance of the mean over seeds and
+    that of the mean over images add up, with Satterthwaite's degrees of freedom. In simulations it
+    covers 94 to 96 % from four seeds on, and 89 % in the worst case of two.
     """
     values = np.atleast_2d(np.asarray(values, dtype=float))
     if values.ndim != 2 or values.size == 0 or not np.isfinite(values).all():

@@ -7,8 +7,6 @@ neighbourhood, is treated like the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from scipy import optimize, special
@@ -30,11 +28,10 @@ def texture(size: int = 16, seed: int = 0) -> Tensor:
 
 def landscape(loss: nn.Module | str, ratio: np.ndarray, angle: np.ndarray, target: Tensor | None = None) -> np.ndarray:
     """Loss over ratios |Ŷ|/|Y| and angles Δφ (rad); (len(angle), len(ratio))."""
-    function = LOSSES[loss]() if isinstance(loss, str) else loss
     target = texture() if target is None else target
     factors = torch.from_numpy(ratio * np.exp(1j * angle[:, None])).flatten()
     preds = factors[:, None, None] * target
-    values: Tensor = torch.func.vmap(function, in_dims=(0, None))(preds, target)
+    values: Tensor = torch.func.vmap(_named(loss), in_dims=(0, None))(preds, target)
     return values.detach().reshape(len(angle), len(ratio)).numpy()
 
 
@@ -51,8 +48,7 @@ def symmetry_index(loss: nn.Module | str, count: int = 25) -> float:
 
 def homogeneity(loss: nn.Module | str, factor: float = 10.0) -> float:
     """Degree p of L(cŶ, cY) = c^p L(Ŷ, Y) between c = 1 and `factor`; a mixture is not whole."""
-    function = LOSSES[loss]() if isinstance(loss, str) else loss
-    target = texture()
+    function, target = _named(loss), texture()
     pred = target * complex(0.6, 0.7)
     ratio = function(factor * pred, factor * target) / function(pred, target)
     return float(np.log(ratio.item()) / np.log(factor))
@@ -60,7 +56,7 @@ def homogeneity(loss: nn.Module | str, factor: float = 10.0) -> float:
 
 def descent_field(loss: nn.Module | str, pred: np.ndarray, target: complex = 1.0) -> tuple[np.ndarray, np.ndarray]:
     """Loss and its negative gradient at complex predictions of a single-pixel target."""
-    function = LOSSES[loss](reduction="none") if isinstance(loss, str) else loss
+    function = _named(loss, reduction="none")
     z = torch.from_numpy(np.asarray(pred, dtype=np.complex128)).requires_grad_()
     value = function(z, torch.full_like(z, target).detach())
     (gradient,) = torch.autograd.grad(value.sum(), z)
@@ -79,40 +75,21 @@ def gradient_flow(loss: nn.Module | str, start: np.ndarray, step: float = 0.01, 
     return np.stack(path)
 
 
-def phase_noise(kind: str, spread: float, count: int, seed: int = 0) -> np.ndarray:
-    """Random angles δ in rad: "gaussian" (spread σ) or "vonmises" (spread κ)."""
-    rng = np.random.default_rng(seed)
-    if kind == "gaussian":
-        return rng.normal(0, spread, count)
-    if kind == "vonmises":
-        return rng.vonmises(0, spread, count)
-    raise ValueError(f"kind: expected 'gaussian' or 'vonmises', got {kind!r}")
-
-
 def l2_minimiser(kind: str, spread: float) -> float:
     """|Ŷ|/|Y| that minimises the expected ℓ2 under phase noise: E[cos δ].
 
-    exp(−σ²/2) for Gaussian δ, I₁(κ)/I₀(κ) for von Mises δ.
+    exp(−σ²/2) for "gaussian" δ of standard deviation σ, I₁(κ)/I₀(κ) for "vonmises" δ.
     """
-    if kind == "gaussian":
-        return float(np.exp(-(spread**2) / 2))
-    if kind == "vonmises":
-        return float(special.i1e(spread) / special.i0e(spread))
-    raise ValueError(f"kind: expected 'gaussian' or 'vonmises', got {kind!r}")
+    if kind not in ("gaussian", "vonmises"):
+        raise ValueError(f"kind: expected 'gaussian' or 'vonmises', got {kind!r}")
+    return float(np.exp(-(spread**2) / 2) if kind == "gaussian" else special.i1e(spread) / special.i0e(spread))
 
 
-def rician_mean(magnitude: float, sd: float) -> float:
-    """Mean of |Y + noise|, noise of SD `sd` in each of real and imaginary part."""
+def rician(statistic: str, magnitude: float, sd: float) -> float:
+    """ "mean" or "median" of |Y + noise|, noise of SD `sd` in each of real and imaginary part."""
     from scipy import stats  # takes a second to import, and most notebooks need none of it
 
-    return float(stats.rice.mean(magnitude / sd, scale=sd))
-
-
-def rician_median(magnitude: float, sd: float) -> float:
-    """Median of |Y + noise|."""
-    from scipy import stats
-
-    return float(stats.rice.median(magnitude / sd, scale=sd))
+    return float(getattr(stats.rice, statistic)(magnitude / sd, scale=sd))
 
 
 def minimising_magnitude(loss: nn.Module | str, targets: np.ndarray) -> float:
@@ -121,13 +98,14 @@ def minimising_magnitude(loss: nn.Module | str, targets: np.ndarray) -> float:
     By bounded search over 0 ≤ m ≤ 3 max|Y|; `targets` are samples of a random target whose
     mean phase is 0.
     """
-    function = LOSSES[loss]() if isinstance(loss, str) else loss
-    target = torch.from_numpy(np.asarray(targets, dtype=np.complex128))
-    expected: Callable[[float], float] = lambda m: function(  # noqa: E731
-        torch.full_like(target, m), target
-    ).item()
-    found = optimize.minimize_scalar(
-        expected, bounds=(0, 3 * float(target.abs().max())), method="bounded",
-        options={"xatol": 1e-5},
-    )  # fmt: skip
-    return float(found.x)
+    function, target = _named(loss), torch.from_numpy(np.asarray(targets, dtype=np.complex128))
+
+    def expected(m: float) -> float:
+        return float(function(torch.full_like(target, m), target))
+
+    bounds = (0, 3 * float(target.abs().max()))
+    return float(optimize.minimize_scalar(expected, bounds=bounds, method="bounded", options={"xatol": 1e-5}).x)
+
+
+def _named(loss: nn.Module | str, **options: str) -> nn.Module:
+    return LOSSES[loss](**options) if isinstance(loss, str) else loss

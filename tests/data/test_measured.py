@@ -107,4 +107,6 @@ def test_bad_files_and_slices_are_left_out_only_if_the_user_says_so(
     assert isinstance(data, MeasuredRecon)
     assert [k for _, k in data.slices] == [0, 1, 3, 4]
     reported = capsys.readouterr().out
-    assert "left out:" in reported and "d.npy" in reported and "slice 2" in reported and "is zero everywhere" in reported
+    assert (
+        "left out:" in reported and "d.npy" in reported and "slice 2" in reported and "is zero everywhere" in reported
+    )

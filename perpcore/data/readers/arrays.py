@@ -43,13 +43,14 @@ def open_volumes(path: Path, options: Options) -> list[Volume]:
     many = {k: a for k, a in arrays.items() if len(a.shape) > 1}
     found = {k: a for k, a in many.items() if k in phases or a.dtype.kind == "c"
              or set(a.dtype.names or ()) == {"real", "imag"}}  # fmt: skip
-    if not found and options["domain"] == "image":
-        found = {k: a for k, a in many.items() if a.dtype.kind in "fiu"}
+    if options["domain"] == "image" and (not found or options["array"]):
+        found |= {k: a for k, a in many.items() if a.dtype.kind in "fiu"}
     if options["array"] is not None:
         found = {k: a for k, a in found.items() if k == options["array"]}
     seen = ", ".join(f"{k or 'array'} {a.dtype} {a.shape}" for k, a in arrays.items()) or "none"
     wanted = options["array"] or "complex numbers or a pair magnitude and phase"
-    require(bool(found), f"expected {wanted}, got {seen}; --domain image reads real arrays too")
+    require(bool(found), f"expected {wanted}, got {seen}; --domain image reads real arrays, "
+            "calgary:PATH real k-space")  # fmt: skip
     said = {k: "image" if k in phases else
             DOMAINS.get((_said(a, "domain") or re.split(r"[/.]", k)[-1]).lower())
             for k, a in found.items()}  # fmt: skip

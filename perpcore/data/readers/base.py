@@ -150,6 +150,7 @@ def readout(header: dict[str, Any], samples: int) -> tuple[int, dict[str, Any]]:
     """
     if "fov" in header and "recon_fov" in header:
         (x, y, _), (recon_x, recon_y, _) = header["fov"], header["recon_fov"]
+        require(min(x, y, recon_x, recon_y) > 0, f"header: fieldOfView_mm: got {header}")
         kept = min(samples, round(samples * recon_x / x))
         return kept, {"fov_mm": (x * kept / samples, y), "recon_fov_mm": (recon_x, recon_y)}
     encoded, recon = header["matrix"][0], header["recon_matrix"][0]
@@ -173,11 +174,10 @@ def phase_unit(low: float, high: float, dtype: Any, wanted: str | None) -> dict[
 
     got = f"phase: got {np.dtype(dtype)} from {low:g} to {high:g}"
     require(isfinite(low) and isfinite(high), f"{got}: NaN or infinity")
-    if wanted is None and np.dtype(dtype).kind == "f":
-        wanted = "rad" if max(-low, high, high - low) <= 2.002 * pi else None
-    if wanted is None:
-        certain = [n for n, ranges in CERTAIN.items() if any(fills(*ends) for ends in ranges)]
-        wanted = certain[0] if certain else None
+    certain = [n for n, ranges in CERTAIN.items() if any(fills(*ends) for ends in ranges)]
+    if np.dtype(dtype).kind == "f" and max(-low, high, high - low) <= 2.002 * pi:
+        certain = ["rad"]
+    wanted = wanted or next(iter(certain), None)
     require(wanted in TURN, f"{got}, unit {wanted}; say --phase-unit {'|'.join(TURN)}")
     unsigned = wanted == "siemens" and low >= 0
     turn = TURN[str(wanted)] / (2 if unsigned else 1)

@@ -59,25 +59,25 @@ def require_fully_sampled(volume: Volume, index: int | None = None) -> None:
         )
 
 
-def read_kspace(path: Path | str) -> Tensor:
+def read_kspace(path: Path | str, **options: Any) -> Tensor:
     """Centred k-space (row, column), complex64, of a file with one slice of one coil.
 
-    Raises as `open_file`.
+    Raises as `open_file`, whose `options` it takes.
     """
-    return _single(path, "kspace")
+    return _single(path, domain="kspace", **options)
 
 
-def read_image(path: Path | str) -> Tensor:
+def read_image(path: Path | str, **options: Any) -> Tensor:
     """Magnitude or complex image (row, column), as complex64, of a file with one slice."""
-    return _single(path, "image")
+    return _single(path, domain="image", **options)
 
 
-def read_image_pair(fixed: Path | str, moving: Path | str, size: int) -> tuple[Tensor, Tensor]:
+def read_image_pair(fixed: Path | str, moving: Path | str, size: int, **options: Any) -> tuple[Tensor, Tensor]:
     """Two images to register, cropped in k-space to (size, size), maximum magnitude 1.
 
     Raises ValueError naming both files where their shapes differ, or where they are smaller.
     """
-    images = [read_image(path) for path in (fixed, moving)]
+    images = [read_image(path, **options) for path in (fixed, moving)]
     expected, got = (tuple(image.shape) for image in images)
     if expected != got:
         raise ValueError(f"{moving}: expected the shape of {fixed}, {expected}, got {got}")
@@ -107,14 +107,12 @@ def describe(path: Path | str, format: str = "auto", *, size: int | None = None,
             training = f"refused, {height} × {width} is smaller than {size} × {size}"
         if is_undersampled(volume, slices // 2):
             training = "refused, undersampled; usable as input of a reconstruction"
-        lines += [
-            f"{volume.path.name} {volume.key}".strip(),
-            f"  format {volume.format}, {volume.domain}, subject {volume.subject}",
-            f"  slices {slices}, coils {coils}, rows {rows}, columns {columns}",
-            *(f"  {name}: {' '.join(str(value).split())}" for name, value in known.items()),
-            f"  the file does not say: {', '.join(n for n in KNOWN if n not in known)}",
-            f"  training: {training}",
-        ]
+        lines.append(f"{volume.path.name} {volume.key}".strip())
+        lines.append(f"  format {volume.format}, {volume.domain}, subject {volume.subject}")
+        lines.append(f"  slices {slices}, coils {coils}, rows {rows}, columns {columns}")
+        lines += [f"  {name}: {' '.join(str(value).split())}" for name, value in known.items()]
+        lines.append(f"  the file does not say: {', '.join(n for n in KNOWN if n not in known)}")
+        lines.append(f"  training: {training}")
     return "\n".join(lines)
 
 
@@ -146,8 +144,8 @@ def preview(path: Path | str, out: Path | str, format: str = "auto", **options: 
     return Path(out)
 
 
-def _single(path: Path | str, domain: str) -> Tensor:
-    volumes = open_file(path, domain=domain)
+def _single(path: Path | str, **options: Any) -> Tensor:
+    volumes = open_file(path, **options)
     if [v.shape[:2] for v in volumes] != [(1, 1)]:
         found = ", ".join(f"{v.key or 'array'} {v.shape}" for v in volumes)
         raise UnreadableFileError(f"{path}: expected one slice of one coil, got {found}")

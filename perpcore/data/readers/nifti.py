@@ -76,8 +76,8 @@ def _load(path: Path) -> Any:
 def _find_partner(path: Path) -> tuple[str, Path | None]:
     """What the file holds, and the one file beside it that belongs to it."""
     name, part = _split(path)
-    others = [p for p in sorted(path.parent.iterdir()) if p.name[:2] != "._" and p != path]
-    same = [(p, _split(p)[1]) for p in others if SUFFIX.search(p.name) and _split(p)[0] == name]
+    others = [p for p in sorted(path.parent.iterdir()) if SUFFIX.search(p.name) and p != path]
+    same = [(p, _split(p)[1]) for p in others if _split(p)[0] == name]
     found = [p for p, kind in same if kind == PARTNER[part]]
     many = [p.name for p, kind in same if kind in (part, PARTNER[part])]
     require(not found or len(many) == 1, f"expected one other that belongs to it, got {many}")

@@ -99,9 +99,9 @@ def open_folder(
 def open_source(source: str, *, skip_bad: bool = False, **options: Any) -> list[Volume]:
     """Volumes of a file or folder: "FORMAT:PATH", or a path alone."""
     name, _, path = source.partition(":")
-    is_named = name in (*FORMATS, "auto") and path
-    pair = (path, name) if is_named else (source, "auto")
-    return open_folder(*pair, skip_bad=skip_bad, **options)
+    if name not in FORMATS or not path:
+        name, path = "auto", source.removeprefix("auto:")
+    return open_folder(path, name, skip_bad=skip_bad, **options)
 
 
 def fingerprint(volumes: Sequence[Volume]) -> str:
@@ -110,7 +110,11 @@ def fingerprint(volumes: Sequence[Volume]) -> str:
     A hash of names, sizes, shapes, subjects and contents: of a file of more than 4 MiB, 64 blocks
     of 64 KiB spread evenly, so that one replaced under its name counts as another.
     """
-    said = [(v.path.name, v.domain, v.key, v.shape, v.subject, str(v.info.get("phase_unit"))) for v in volumes]
+    said = [
+        (v.path.name, v.domain, v.key, v.shape, v.subject)
+        + tuple(str(v.info.get(name)) for name in ("axes", "phase_unit"))
+        for v in volumes
+    ]
     digest = hashlib.sha256(repr(sorted(said)).encode())
     files = {v.path for v in volumes} | {v.info.get("partner", v.path) for v in volumes}
     for path in sorted(files, key=lambda p: (p.name, p)):

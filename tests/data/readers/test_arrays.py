@@ -127,6 +127,13 @@ def test_several_arrays_are_named(tmp_path: Path) -> None:
     assert [v.key for v in open_file(tmp_path / "b.h5")] == ["first/kspace", "second/kspace"]
 
 
+def test_a_real_array_beside_complex_ones_can_be_named(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", k=KSPACE[0, 0], size=np.abs(KSPACE[0, 0]), other=np.ones(3))
+    (volume,) = open_file(tmp_path / "a.npz", domain="image", array="size")
+    np.testing.assert_array_equal(volume.read(0)[0].real, np.abs(KSPACE[0, 0]))
+    assert [v.key for v in open_file(tmp_path / "a.npz", domain="image")] == ["k"]
+
+
 def test_arrays_within_structures_of_matlab(tmp_path: Path) -> None:
     images = random_kspace(8, 6, 1, 1, 4)
     cells = np.empty(2, dtype=object)
@@ -139,6 +146,13 @@ def test_arrays_within_structures_of_matlab(tmp_path: Path) -> None:
     assert volume.key == "data.images" and volume.shape == (4, 1, 8, 6)
     assert volume.domain == "image"  # so it is named
     np.testing.assert_array_equal(volume.read(3)[0], images[..., 0, 0, 3])
+
+
+def test_what_matlab_keeps_for_itself_is_no_array(tmp_path: Path) -> None:
+    path = write(tmp_path / "a_7.3.mat", KSPACE[0, 0])
+    with h5py.File(path, "r+") as file:
+        file["#refs#/a"] = as_matlab(KSPACE[0, 1])
+    assert [v.key for v in open_file(path, domain="kspace")] == ["data"]
 
 
 def test_real_arrays_are_images_if_the_user_says_so(tmp_path: Path) -> None:

@@ -93,14 +93,15 @@ def add_mask(path: Path, mask: np.ndarray) -> None:
         file["mask"] = mask
 
 
-@pytest.mark.parametrize("kind", ["mask", "zero columns"])
+@pytest.mark.parametrize("kind", ["mask", "mask alone", "zero columns"])
 def test_undersampled_files_are_input_and_no_target(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "a.h5"
     kspace = random_kspace(2, 3, 24, 20)
-    kspace[..., 5::4] = 0
-    write_fastmri(path, kspace=kspace)
-    if kind == "mask":
-        add_mask(path, kspace[0, 0, 0] != 0)
+    mask = np.ones(20)
+    mask[5::4] = 0
+    write_fastmri(path, kspace=kspace if kind == "mask alone" else kspace * mask.astype("f4"))
+    if kind != "zero columns":
+        add_mask(path, mask)
     (volume,) = open_file(path)
     assert volume.info["undersampled"] is True and is_undersampled(volume, 0)
     with pytest.raises(UnreadableFileError, match="a.h5: slice 1: expected fully sampled .* input"):
@@ -127,7 +128,7 @@ BAD = {
     "missing key": "expected kspace and ismrmrd_header", "no header": "ismrmrd_header",
     "rank": "expected complex .slice", "real": "got float32", "nan": "NaN",
     "zero": "zero everywhere", "mask": "expected 20 columns, got .7", "entity bomb": "EntitiesForbidden",
-    "header": "ParseError", "3D": "2D slices", "no encoding": "expected an encoding",
+    "header": "ParseError", "3D": "2D slices", "no encoding": "expected an encoding", "fov": "fieldOfView_mm: got",
 }  # fmt: skip
 
 
@@ -142,6 +143,7 @@ def test_bad_files_are_named(tmp_path: Path, kind: str) -> None:
         "header": "<a>",
         "3D": text.replace("<z>1<", "<z>8<"),
         "no encoding": "<a></a>",
+        "fov": text.replace("<x>220", "<x>0"),
     }  # fmt: skip
     with h5py.File(path, "r+") as file:
         if kind == "missing key":

@@ -10,7 +10,7 @@ import pytest
 from files import write_nifti
 from PIL import Image
 
-from perpcore.data.readers import UnreadableFileError, open_file, open_folder, preview
+from perpcore.data.readers import UnreadableFileError, open_file, open_folder, preview, read_image
 
 SHAPE = (10, 8, 3)
 RNG = np.random.default_rng(0)
@@ -77,6 +77,9 @@ def test_a_unit_that_cannot_be_is_refused(tmp_path: Path) -> None:
     write_nifti(tmp_path / "a_phase.nii", *stored("siemens"))
     with pytest.raises(UnreadableFileError, match="a_phase.nii: .*more than a turn"):
         open_folder(tmp_path, phase_unit="mrad")
+    write_nifti(tmp_path / "a_phase.nii", np.linspace(-2900, 2900, 240, dtype="i2").reshape(SHAPE))
+    with pytest.raises(UnreadableFileError, match="from -2900 to 2900"):
+        open_folder(tmp_path)
     with pytest.raises(UnreadableFileError, match="unit turns"):
         open_folder(tmp_path, phase_unit="turns")
     write_nifti(tmp_path / "a_phase.nii", np.full(SHAPE, np.nan, np.float32))
@@ -99,6 +102,7 @@ def test_names_that_belong_together(tmp_path: Path, magnitude: str, phase: str) 
     write_nifti(tmp_path / phase.lower(), PHASE.astype(np.float32)).rename(tmp_path / phase)
     write_nifti(tmp_path / "other_real.nii", EXPECTED.real.T.astype(np.float32))
     write_nifti(tmp_path / "other_imaginary.nii", EXPECTED.imag.T.astype(np.float32))
+    (tmp_path / f"._{phase}").write_bytes(b"what a Mac keeps")
     assert len(open_folder(tmp_path)) == 2
     for name in (magnitude, phase, "other_real.nii", "other_imaginary.nii"):
         (volume,) = open_file(tmp_path / name)
@@ -120,6 +124,15 @@ def test_parts_without_their_other_part_say_so(tmp_path: Path) -> None:
         write_nifti(tmp_path / "x_mag.nii", MAGNITUDE)
         write_nifti(tmp_path / "x_ph.nii", PHASE.astype(np.float32))
         open_file(tmp_path / "x_mag.nii", domain="kspace")
+
+
+def test_an_image_with_its_phase_takes_the_unit(tmp_path: Path) -> None:
+    write_nifti(tmp_path / "x_mag.nii", MAGNITUDE[..., :1])
+    write_nifti(tmp_path / "x_ph.nii", np.full((10, 8, 1), 90, np.int16))
+    with pytest.raises(UnreadableFileError, match="--phase-unit"):
+        read_image(tmp_path / "x_mag.nii")
+    image = read_image(tmp_path / "x_mag.nii", phase_unit="degrees")
+    np.testing.assert_allclose(image, 1j * MAGNITUDE[..., 0].T, atol=1e-5)
 
 
 def test_more_than_one_partner_is_uncertain(tmp_path: Path) -> None:
