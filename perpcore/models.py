@@ -51,14 +51,14 @@ class UNet(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, image: Images) -> Images:
-        """Return corrected images; any size is padded inside."""
+        """Return corrected images; any size is padded inside. complex128 is computed in the dtype of the weights."""
         if image.ndim != 3 or not image.is_complex():
             raise ValueError(
                 f"image: expected complex (batch, row, column), got {image.dtype} of shape {tuple(image.shape)}"
             )
         rows, columns = image.shape[-2:]
         multiple = 2**self.num_pool_layers
-        x = torch.view_as_real(image).permute(0, 3, 1, 2)
+        x = torch.view_as_real(image).to(self.out.weight.dtype).permute(0, 3, 1, 2)
         x = functional.pad(x, (0, -columns % multiple, 0, -rows % multiple))
         x = x.contiguous(memory_format=torch.channels_last)
         skips = []
@@ -128,6 +128,8 @@ class MotionNet(nn.Module):
         2^(levels − 1).
         """
         multiple = 2 ** (self.levels - 1)
+        if self.in_channels == 2 and not (fixed.is_complex() and moving.is_complex()):
+            raise ValueError(f"fixed, moving: expected complex images, got {fixed.dtype} and {moving.dtype}")
         if fixed.shape != moving.shape or fixed.ndim != 3:
             raise ValueError(
                 f"moving: expected (batch, row, column) like fixed {tuple(fixed.shape)}, got {tuple(moving.shape)}"
@@ -151,9 +153,8 @@ class MotionNet(nn.Module):
         return field.contiguous()
 
     def _to_channels(self, image: Tensor) -> Tensor:
-        if self.in_channels == 1:
-            return image.abs().unsqueeze(1)
-        return torch.view_as_real(image).permute(0, 3, 1, 2)
+        seen = image.abs().unsqueeze(1) if self.in_channels == 1 else torch.view_as_real(image).permute(0, 3, 1, 2)
+        return seen.to(next(self.parameters()).dtype)
 
 
 def _normal_flow(fixed: Tensor, moving: Tensor) -> Tensor:

@@ -92,7 +92,24 @@ def test_normal_flow_points_the_way_of_the_motion() -> None:
     assert not flow[:, 1].any()
 
 
+def test_double_precision_images_go_through_networks_of_single_precision() -> None:
+    torch.manual_seed(0)
+    image, moving = complex_tensor(2, 1, 32, 32)
+    network = UNet(8, 2)
+    out = network(image)
+    assert out.dtype == torch.complex128
+    torch.testing.assert_close(out.to(torch.complex64), network(image.to(torch.complex64)))
+    for channels in (1, 2):
+        registration = MotionNet(channels, 8, 3)
+        field = registration(image.to(torch.complex64), moving.to(torch.complex64))
+        torch.testing.assert_close(registration(image, moving), field)
+    coils, mask = torch.ones(1, 1, 32, 32, dtype=torch.complex128), torch.ones(1, 32, 32)
+    assert UnrolledNet(1, 4, 2)(image, image[:, None], coils, mask).dtype == torch.complex128
+
+
 def test_motion_net_names_wrong_input() -> None:
+    with pytest.raises(ValueError, match="fixed, moving: expected complex images, got torch.float32"):
+        MotionNet(2, 8, 3)(torch.ones(1, 32, 32), torch.ones(1, 32, 32))
     image = torch.ones(1, 20, 20, dtype=torch.complex64)
     with pytest.raises(ValueError, match="fixed.*divisible by 8"):
         MotionNet(1, 8, 4)(image, image)
