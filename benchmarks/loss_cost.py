@@ -44,16 +44,6 @@ def copied_formulation(pred: Tensor, target: Tensor) -> Tensor:
     return loss.mean() + (size_p - size_t).square().mean()
 
 
-def perp_by_autograd(pred: Tensor, target: Tensor) -> Tensor:
-    """⊥+ℓ2 by inner product and where, differentiated by autograd."""
-    size_p, size_t = pred.abs(), target.abs()
-    unit = pred / torch.maximum(size_p, 1e-3 * size_t).clamp_min(1e-30)
-    product = target * unit.conj()
-    length = product.imag.abs()
-    loss = torch.where(product.real < 0, 2 * size_t - length, length)
-    return loss.mean() + (size_p - size_t).square().mean()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cpu")
@@ -69,7 +59,6 @@ def main() -> None:
     losses |= {
         "l2, real views": l2_fused,
         "perp_l2, copied formulation": copied_formulation,
-        "perp_l2, autograd over where": perp_by_autograd,
         "perp_ssim, complextorch": lambda p, y: peer(p[:, None], y[:, None]).sum(),
     }
 
