@@ -24,8 +24,9 @@ def run(path: Path, out: Path, parameters: dict[str, object]) -> str:
     began = time.perf_counter()
     # Two kernels that start together can take each other's TCP port; sockets in a folder cannot.
     with tempfile.TemporaryDirectory(dir=None if os.name == "nt" else "/tmp") as folder:
-        sockets = {"transport": "ipc", "connection_file": f"{folder}/kernel.json"}
-        config = Config({} if os.name == "nt" else {"KernelManager": sockets})
+        config = Config(NotebookClient={"extra_arguments": ["--log-level=CRITICAL"]})  # or it tells of its own end
+        if os.name != "nt":
+            config.KernelManager.update(transport="ipc", connection_file=f"{folder}/kernel.json")
         try:
             papermill.execute_notebook(path, out, parameters, kernel_name="python3", progress_bar=False, config=config)
         except papermill.PapermillExecutionError as error:
@@ -39,8 +40,7 @@ def main(preset: str = "full", own_runs: bool = False, data: str = "", test_subj
     from `own_runs` to figures/PRESET/, of own `data` to figures/own/, with `commit` to figures/."""
     began, name = time.perf_counter(), "own" if data else preset if own_runs else "drawn"
     out, executed = ROOT / "figures" / ("" if commit else name), ROOT / "data" / "executed" / name
-    out.mkdir(parents=True, exist_ok=True)
-    executed.mkdir(parents=True, exist_ok=True)
+    [folder.mkdir(parents=True, exist_ok=True) for folder in (out, executed)]
     parameters = {"preset": preset, "own_runs": own_runs or bool(data), "device": device, "widgets": False,
                   "out": os.path.relpath(out, ROOT / "notebooks")}  # fmt: skip
     parameters |= {"data": data, "test_subjects": [*test_subjects]} if data else {}
