@@ -148,7 +148,7 @@ def test_exercises_open_in_jupyterlab(browser: object, lab: tuple[str, Path]) ->
     address, _ = lab
     page = browser.new_page()
     page.goto(f"{address}/lab/tree/exercises/01_geometry.ipynb?token={TOKEN}&reset")
-    page.get_by_text("Write the rejection").first.wait_for(timeout=60_000)
+    page.get_by_role("heading", name="Write the rejection").first.wait_for(timeout=60_000)
     page.close()
 
 
