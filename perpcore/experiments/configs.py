@@ -86,9 +86,10 @@ class Config:
     def _changes(self) -> list[str]:
         """Return what an ablation changed, as parts of the name."""
         default, found = type(self)(), [f"{name}_{value}" for name, value in self.loss_options]
-        for name in ("loss_scale", "inputs"):
-            if getattr(self, name) != getattr(default, name):
-                found.append(f"{name}_{getattr(self, name)}")
+        for name in ("loss_scale", "inputs", "rough_phase", "target_noise"):
+            value = getattr(self, name, None)  # the last two are of reconstructions only
+            if value != getattr(default, name, None):
+                found.append(f"{name}_{value}")
         return found
 
 
@@ -114,13 +115,6 @@ class ReconConfig(Config):
         if self.n_cascades:
             return "UnrolledNet", {"n_cascades": self.n_cascades, **size}
         return "UNet", size
-
-    def _changes(self) -> list[str]:
-        found = super()._changes()
-        for name in ("rough_phase", "target_noise"):
-            if getattr(self, name):
-                found.append(f"{name}_{getattr(self, name):g}")
-        return found
 
 
 @dataclass(frozen=True)
