@@ -1,7 +1,5 @@
 """Calgary-Campinas: multi-channel HDF5 and single-channel NumPy files."""
 
-from __future__ import annotations
-
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -18,8 +16,8 @@ AXES = ("slice", "row", "column", "coil")
 def open_volumes(path: Path, options: Options) -> list[Volume]:
     """The volume of the file; of the kz lines of the multi-channel data, 85 % were acquired."""
     array = _load(path)
-    require(array.ndim == 4 and array.dtype.kind == "f" and array.shape[3] % 2 == 0,
-            f"expected real (x, ky, kz, 2·channel), got {array.dtype} {array.shape}")  # fmt: skip
+    fits = array.ndim == 4 and array.dtype.kind == "f" and array.shape[3] % 2 == 0
+    require(fits, f"expected real (x, ky, kz, 2·channel), got {array.dtype} {array.shape}")
     slices, parts, rows, columns = sizes(array.shape, AXES)
     last = ceil(0.85 * columns) if isinstance(array, h5py.Dataset) else columns
     shape, info = (slices, parts // 2, rows, columns), {"padding": (0, last)}
@@ -39,5 +37,4 @@ def read_slice(volume: Volume, index: int) -> np.ndarray:
 
 
 def _load(path: Path) -> Any:
-    is_hdf5 = h5py.is_hdf5(path)
-    return h5py.File(path)["kspace"] if is_hdf5 else np.load(path, mmap_mode="r")
+    return h5py.File(path)["kspace"] if h5py.is_hdf5(path) else np.load(path, mmap_mode="r")

@@ -1,9 +1,6 @@
 """fastMRI: one HDF5 file per volume, single- or multi-coil."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -15,32 +12,30 @@ from perpcore.data.readers.base import Options, Volume, require
 def open_volumes(path: Path, options: Options) -> list[Volume]:
     """The volume of the file; readout oversampling is removed when a slice is read.
 
-    Undersampled is k-space with a mask, or with columns of zeros that the header says were
-    acquired. `info["target"]` names the reference dataset, or is None.
+    Undersampled is k-space with a mask, or with columns of zeros that the header says were acquired. `info["target"]`
+    names the reference dataset, or is None.
     """
     with h5py.File(path, "r") as file:
-        require({"kspace", "ismrmrd_header"} <= set(file),
-                f"expected kspace and ismrmrd_header, got {', '.join(file)}")  # fmt: skip
+        known = {"kspace", "ismrmrd_header"} <= set(file)
+        require(known, f"expected kspace and ismrmrd_header, got {', '.join(file)}")
         kspace = file["kspace"]
-        said = f"kspace: expected complex (slice, [coil,] row, column), got {kspace.dtype}"
-        require(kspace.dtype.kind == "c" and kspace.ndim in (3, 4), f"{said} {kspace.shape}")
+        fits = kspace.dtype.kind == "c" and kspace.ndim in (3, 4)
+        require(fits, f"kspace: expected complex (slice, [coil,] row, column), got {kspace.dtype} {kspace.shape}")
         slices, *coils, rows, columns = kspace.shape
         header, *others = base.parse_header(file["ismrmrd_header"][()])
         require(not others, f"header: expected one encoding, got {1 + len(others)}")
         first, last = 0, columns
         if "limits" in header and header["matrix"][1] == columns:
-            first = max(columns // 2 - header["limits"][1], 0)
-            last = min(columns // 2 - header["limits"][1] + header["limits"][2] + 1, columns)
-        mask = file["mask"][()].astype(bool) if "mask" in file else None
-        sampled = kspace[slices // 2, ..., rows // 2, :].reshape(-1, columns).any(0)
-        if mask is not None:
-            require(mask.shape == (columns,), f"mask: expected {columns} columns, got {mask.shape}")
-            sampled &= mask
-        target = next((n for n in ("reconstruction_rss", "reconstruction_esc") if n in file), None)
+            _, center, maximum = header["limits"]
+            first, last = max(columns // 2 - center, 0), min(columns // 2 - center + maximum + 1, columns)
+        mask = file["mask"][()].astype(bool) if "mask" in file else np.ones(columns, bool)
+        require(mask.shape == (columns,), f"mask: expected {columns} columns, got {mask.shape}")
+        sampled = mask & kspace[slices // 2, ..., rows // 2, :].reshape(-1, columns).any(0)
         kept, info = base.readout(header, rows)
         info |= {k: v.decode() if isinstance(v, bytes) else v for k, v in file.attrs.items()}
         info |= {"undersampled": not sampled[first:last].all(), "padding": (first, last)}
-        info |= {"mask": mask, "target": target}
+        info["mask"] = mask if "mask" in file else None
+        info["target"] = next((n for n in ("reconstruction_rss", "reconstruction_esc") if n in file), None)
     subject = str(info.get("patient_id") or header["patient"] or path.stem)
     shape = (slices, coils[0] if coils else 1, kept, columns)
     return [Volume(path, "fastmri", "kspace", shape, subject, "kspace", info, reader=read_slice)]
@@ -49,5 +44,5 @@ def open_volumes(path: Path, options: Options) -> list[Volume]:
 def read_slice(volume: Volume, index: int) -> np.ndarray:
     """Centred k-space (coil, row, column)."""
     with h5py.File(volume.path, "r") as file:
-        kspace: Any = file["kspace"][index]
+        kspace = file["kspace"][index]
     return base.crop_fov(kspace.reshape(-1, *kspace.shape[-2:]), -2, volume.shape[2])

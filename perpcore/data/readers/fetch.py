@@ -1,7 +1,5 @@
 """The two openly licensed measured files: fetched when they are asked for, and found."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -15,53 +13,45 @@ class Source(NamedTuple):
     """A measured file that may be shared."""
 
     file: str
-    address: str
+    folder: str
     sha256: str
-    licence: str
-    what: str
 
 
 SOURCES = {
+    # Fully sampled k-space of one sagittal T1 spin-echo head slice, 256 × 256. MIT, LarsonLab/MRI-education-resources.
     "head": Source(
-        "se_t1_sag_data.mat",
-        "https://github.com/LarsonLab/MRI-education-resources/raw/fd66a1f/Data/se_t1_sag_data.mat",
-        "28efd2d75c8e9af0bef6a55c3110153e2a911e75f31d92a15d3160e2ef466de6",
-        "MIT, LarsonLab/MRI-education-resources",
-        "fully sampled k-space of one sagittal T1 spin-echo head slice, 256 × 256"),
+        "se_t1_sag_data.mat", "https://github.com/LarsonLab/MRI-education-resources/raw/fd66a1f/Data",
+        "28efd2d75c8e9af0bef6a55c3110153e2a911e75f31d92a15d3160e2ef466de6"),
+    # Undersampled k-space of one axial brain slice, 8 coils, 230 × 180. BSD-3-Clause, mikgroup/sigpy-mri-tutorial.
     "brain": Source(
-        "cartesian_ksp.npy",
-        "https://github.com/mikgroup/sigpy-mri-tutorial/raw/b21dcdc/data/cartesian_ksp.npy",
-        "bcfd07b767d26602bfccd08329321be57d500dc3f6b208cccddeb59162573045",
-        "BSD-3-Clause, mikgroup/sigpy-mri-tutorial",
-        "undersampled k-space of one axial brain slice, 8 coils, 230 × 180"),
+        "cartesian_ksp.npy", "https://github.com/mikgroup/sigpy-mri-tutorial/raw/b21dcdc/data",
+        "bcfd07b767d26602bfccd08329321be57d500dc3f6b208cccddeb59162573045"),
 }  # fmt: skip
 
 
 def fetch(name: str) -> Path:
     """Download a file of `SOURCES` into data/measured/ of the project; returns its path.
 
-    It appears only when it is whole and has the right SHA-256; one that is there is not fetched.
-    `PERPCORE_MIRROR` names a folder of the internet that has the same files. Raises ValueError for
-    an unknown name and OSError naming the address where the file cannot be got.
+    It appears only when it is whole and has the right SHA-256; one that is there is not fetched. `PERPCORE_MIRROR`
+    names a folder of the internet that has the same files. Raises ValueError for an unknown name and OSError naming
+    the address where the file cannot be got.
     """
     if name not in SOURCES:
         raise ValueError(f"name: expected one of {', '.join(SOURCES)}, got {name!r}")
-    try:
-        import pooch
-        import requests
-    except ImportError:
-        raise ValueError("fetching needs pooch: pip install pooch") from None
-    source, mirror = SOURCES[name], os.environ.get("PERPCORE_MIRROR")
-    address = f"{mirror.rstrip('/')}/{source.file}" if mirror else source.address
-    folder = project_root() / "data" / "measured"
+    import pooch
+
+    file, folder, sha256 = SOURCES[name]
+    mirror = os.environ.get("PERPCORE_MIRROR") or folder
+    address = f"{mirror.rstrip('/')}/{file}"
+    target = project_root() / "data" / "measured"
     loader = pooch.HTTPDownloader(progressbar=True, timeout=30)
     try:
-        return Path(pooch.retrieve(address, f"sha256:{source.sha256}", source.file, folder, downloader=loader))
-    except (requests.RequestException, ValueError, OSError) as error:
+        return Path(pooch.retrieve(address, f"sha256:{sha256}", file, target, downloader=loader))
+    except (ValueError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise OSError(
-            f"{address}: could not be fetched ({reason}). Without internet: put {source.file} "
-            f"into {folder} yourself, or name a folder that has it in PERPCORE_MIRROR"
+            f"{address}: could not be fetched ({reason}). Without internet: put {file} into {target} yourself, "
+            "or name a folder that has it in PERPCORE_MIRROR"
         ) from None
 
 
