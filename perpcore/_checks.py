@@ -1,7 +1,5 @@
 """Checks of tensor arguments; each error names the argument, what was expected and what came."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
@@ -22,10 +20,8 @@ def check_same(name: str, x: Tensor, other_name: str, other: Tensor) -> None:
         if not (value.is_complex() or value.is_floating_point()):
             raise TypeError(f"{label}: expected floating point or complex, got {value.dtype}")
     if x.is_complex() != other.is_complex():
-        raise TypeError(
-            f"{other_name}: expected {'complex' if x.is_complex() else 'real'} like {name}, "
-            f"got {other.dtype} beside {x.dtype}"
-        )
+        kind = "complex" if x.is_complex() else "real"
+        raise TypeError(f"{other_name}: expected {kind} like {name}, got {other.dtype} beside {x.dtype}")
     if x.shape != other.shape:
         raise ValueError(f"{other_name}: expected the shape of {name}, {tuple(x.shape)}, got {tuple(other.shape)}")
     if x.numel() == 0:
@@ -39,16 +35,13 @@ def check_fields(pred: Tensor, target: Tensor, dim: int | None) -> None:
             raise ValueError(f"dim: expected None for complex input, got {dim}")
         return
     if dim is None:
-        raise ValueError(
-            f"dim: expected the axis of the vector components for real input ({pred.dtype}), "
-            "got None; for an image with two channels, pass dim or torch.complex(re, im)"
-        )
+        advice = "for an image with two channels, pass dim or torch.complex(re, im)"
+        raise ValueError(f"dim: expected the axis of the vector components for real input, got None; {advice}")
     if not -pred.ndim <= dim < pred.ndim:
         raise ValueError(f"dim: expected an axis of shape {tuple(pred.shape)}, got {dim}")
     if pred.shape[dim] < 2:
-        raise ValueError(
-            f"pred: expected vectors of at least 2 components along dim={dim}, got shape {tuple(pred.shape)}"
-        )
+        got = tuple(pred.shape)
+        raise ValueError(f"pred: expected vectors of at least 2 components along dim={dim}, got shape {got}")
 
 
 def check_reduction(reduction: str, known: Sequence[str]) -> None:
@@ -63,10 +56,8 @@ def check_displacement(displacement: Tensor, name: str = "displacement") -> None
         raise TypeError(f"{name}: expected a real floating-point tensor, got {kind}")
     n = displacement.ndim - 2
     if n not in (2, 3) or displacement.shape[1] != n:
-        raise ValueError(
-            f"{name}: expected (batch, 2, row, column) or (batch, 3, slice, row, column), "
-            f"got {tuple(displacement.shape)}"
-        )
+        got = tuple(displacement.shape)
+        raise ValueError(f"{name}: expected (batch, 2, row, column) or (batch, 3, slice, row, column), got {got}")
 
 
 def check_collection(indices: Sequence[int], size: int) -> None:

@@ -1,9 +1,8 @@
 """Where the project lies, and files that are written whole or not at all."""
 
-from __future__ import annotations
-
+import contextlib
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 
@@ -21,21 +20,16 @@ def write_atomically(path: Path, content: bytes) -> None:
 
     Raises OSError naming `path`: a full disk, a folder that may not be written.
     """
-    name = ""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)  # mkstemp leaves it to the owner alone
-        os.replace(name, path)
-    except BaseException as error:
-        if name:
-            Path(name).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise OSError(error.errno, f"cannot be written: {error.strerror}", str(path)) from None
-        raise
+        temporary.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot be written: {error.strerror}", str(path)) from None
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
