@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 from side_by_side import extent, machine, ratio, table
 
-from perpcore.data.readers import open_folder
+from perpcore.data.readers import open_source
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "data" / "readers"))
 from files import write_fastmri
@@ -34,7 +34,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for number in range(count):
             write_fastmri(Path(folder) / f"v{number:04}.h5", 4, slices=8, rows=160, columns=160)
-        volumes = open_folder(folder, "fastmri")
+        volumes = open_source(f"fastmri:{folder}")
         ours = [(v, k) for v in volumes for k in range(len(v))]
         theirs = SliceDataset(Path(folder), "multicoil")
         assert len(ours) == len(theirs)

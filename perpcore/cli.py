@@ -1,14 +1,10 @@
 """The command `perpcore`: data, train, reconstruct, claims."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Unpack
 
 import tyro
 
@@ -16,6 +12,7 @@ from perpcore import claims as judging
 from perpcore._files import project_root
 from perpcore.data.measured import measured_fields
 from perpcore.data.readers import describe, open_source, preview
+from perpcore.data.readers.base import Options
 from perpcore.data.readers.fetch import fetch
 from perpcore.experiments.configs import COMPARISONS, Config
 from perpcore.experiments.results import DamagedResultError, load_result, own_path, precomputed_path
@@ -29,41 +26,19 @@ from perpcore.training import NonFiniteLossError, pick_device
 Preset = Literal["smoke", "quick", "full", "paper"]
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What a file does not say of itself."""
-
-    domain: str | None = None
-    """What complex arrays are: kspace or image."""
-    axes: str | None = None
-    """What the axes of an array are, for example slice,coil,row,column."""
-    array: str | None = None
-    """Which array of a file that holds several."""
-    phase_unit: str | None = None
-    """Unit of a stored phase: rad, mrad, degrees or siemens."""
-
-    def given(self) -> dict[str, Any]:
-        """Return the options that were given."""
-        return {name: value for name, value in vars(self).items() if value is not None}
-
-
-Options = tyro.conf.OmitArgPrefixes[Reading]
-
-
 def data(
     action: tyro.conf.Positional[Literal["fetch", "inspect"]],
     target: tyro.conf.Positional[str],
-    format: str = "auto",
     size: int | None = None,
     preview_file: Path | None = Path("preview.png"),
-    reading: Options = Reading(),
+    **reading: Unpack[Options],
 ) -> None:
     """Get an openly licensed measured file, or say what a file or folder of one's own is.
 
     Args:
         action: "fetch" or "inspect".
-        target: Name of a file to fetch (head, brain), or path to inspect.
-        format: Reader for `inspect`: auto, fastmri, calgary, mrd, nifti or arrays.
+        target: Name of a file to fetch (head, brain), or "PATH" or "FORMAT:PATH" to inspect; formats are fastmri,
+            calgary, mrd, nifti and arrays.
         size: Matrix that will be trained, to say what becomes of the images.
         preview_file: Where `inspect` writes a picture of the middle slice; None for none.
         reading: What the file does not say of itself.
@@ -71,9 +46,9 @@ def data(
     if action == "fetch":
         print(fetch(target))
         return
-    print(describe(target, format, size=size, **reading.given()))
+    print(describe(target, size=size, **reading))
     if preview_file is not None:
-        print(f"preview: {preview(target, preview_file, format, **reading.given())}")
+        print(f"preview: {preview(target, preview_file, **reading)}")
 
 
 def train(
@@ -86,7 +61,7 @@ def train(
     loss: str = "",
     test_subjects: tuple[str, ...] = (),
     skip_bad: bool = False,
-    reading: Options = Reading(),
+    **reading: Unpack[Options],
 ) -> None:
     """Train runs; continue where they were interrupted, pass over those that are done.
 
@@ -106,7 +81,7 @@ def train(
     if data:
         if what not in ("recon", "registration"):
             raise ValueError(f"what: expected recon or registration with data, got {what!r}")
-        fields = measured_fields(data, test_subjects, skip_bad=skip_bad, **reading.given())
+        fields = measured_fields(data, test_subjects, skip_bad=skip_bad, **reading)
         configs = list(COMPARISONS[what](preset, **fields))
     elif what in COMPARISONS:
         configs = [c for c in configs if c.evaluate_on == "test"]
@@ -125,8 +100,7 @@ def train(
         print("preset paper is made for a GPU: on a CPU it takes weeks; full is the largest for one")
     train_all(configs, device, workers)
     if len(configs) == 1 and (result := load_result(own_path(configs[0]), configs[0])):
-        table = result.metrics.groupby("acceleration").mean().drop(columns="image").round(4)
-        print(table.to_string())
+        print(result.metrics.groupby("acceleration").mean().drop(columns="image").round(4).to_string())
     print(f"{len(configs)} results in {own_path(configs[0]).parent}")
 
 
@@ -134,7 +108,7 @@ def reconstruct(
     file: tyro.conf.Positional[str],
     network: str,
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
-    reading: Options = Reading(),
+    **reading: Unpack[Options],
 ) -> None:
     """Reconstruct a measured file with a trained network; write magnitude and phase.
 
@@ -145,7 +119,7 @@ def reconstruct(
         reading: What the file does not say of itself.
     """
     model = load_pretrained(network)
-    volumes = open_source(file, **reading.given())
+    volumes = open_source(file, **reading)
     for number, volume in enumerate(volumes):
         images = run_network(volume, model)
         name = out.name if len(volumes) == 1 else f"{number}_{out.name}"
@@ -168,23 +142,19 @@ def claims(folder: Path | None = None, against: Path | None = None) -> None:
         return
     table = judging.agreement(judged, _judged(against))
     print(table.to_string(index=False))
-    print(
-        f"{int(table['agrees'].sum())} of {len(table)} statistics agree within three standard deviations "
-        "of the seeds (or 1 % where there is one)"
-    )
+    agree = f"{int(table['agrees'].sum())} of {len(table)} statistics agree"
+    print(f"{agree} within three standard deviations of the seeds (or 1 % where there is one)")
 
 
 def main() -> None:
     """Run the command; errors that a user can act on are one line, without a traceback."""
-    commands: dict[str, Callable[..., Any]] = {
-        "data": data, "train": train, "reconstruct": reconstruct, "claims": claims
-    }  # fmt: skip
+    commands = {command.__name__: command for command in (data, train, reconstruct, claims)}
     try:
-        tyro.extras.subcommand_cli_from_dict(commands, prog="perpcore")
+        tyro.extras.subcommand_cli_from_dict(commands, prog="perpcore", config=[tyro.conf.OmitArgPrefixes])
         sys.stdout.flush()
     except BrokenPipeError:  # of `perpcore … | head`: who reads has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (ValueError, OSError, DamagedResultError, NonFiniteLossError) as error:
+    except (ValueError, OSError, ImportError, DamagedResultError, NonFiniteLossError) as error:
         sys.exit(f"perpcore: {error}")
     except KeyboardInterrupt:
         sys.exit("perpcore: interrupted; training continues from its last checkpoint")

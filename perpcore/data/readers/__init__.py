@@ -13,8 +13,6 @@ from perpcore.data.readers.images import read_image as read_image
 from perpcore.data.readers.images import read_image_pair as read_image_pair
 from perpcore.data.readers.images import read_kspace as read_kspace
 from perpcore.data.readers.images import require_fully_sampled as require_fully_sampled
-from perpcore.data.readers.open import FORMATS as FORMATS
 from perpcore.data.readers.open import fingerprint as fingerprint
 from perpcore.data.readers.open import open_file as open_file
-from perpcore.data.readers.open import open_folder as open_folder
 from perpcore.data.readers.open import open_source as open_source

@@ -1,7 +1,5 @@
 """Plain arrays: NumPy, MAT, HDF5 and BART, complex or as magnitude and phase."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -30,45 +28,36 @@ MAX_PHASE = 2**31
 def open_volumes(path: Path, options: Options) -> list[Volume]:
     """A volume for each pair of arrays "magnitude" and "phase", or for the one complex array.
 
-    Its name, an attribute "domain" or the option says whether an array is k-space or an image (see
-    `DOMAINS`); real arrays are read as domain "image" only. An attribute "axes" or the option names
-    its axes, but where two are longer than 1 (row, column) and in pairs (…, row, column); those of
-    no name in `PLANE` count as slices. Several arrays are read where their names say the same.
+    Its name, an attribute "domain" or the option says whether an array is k-space or an image (see `DOMAINS`); real
+    arrays are read as domain "image" only. An attribute "axes" or the option names its axes, but where two are longer
+    than 1 (row, column) and in pairs (…, row, column); those of no name in `PLANE` count as slices. Several arrays are
+    read where their names say the same.
     """
     if path.suffix.lower() == ".hdr":
         path = path.with_suffix(".CFL" if path.suffix.isupper() else ".cfl")
     arrays = _load(path)
-    phases = {k: re.sub(r"(^|/|\.)magnitude$", r"\1phase", k) for k in arrays}
-    phases = {k: other for k, other in phases.items() if other != k and other in arrays}
-    many = {k: a for k, a in arrays.items() if len(a.shape) > 1}
-    found = {k: a for k, a in many.items() if k in phases or a.dtype.kind == "c"
-             or set(a.dtype.names or ()) == {"real", "imag"}}  # fmt: skip
-    if options["domain"] == "image" and (not found or options["array"]):
-        found |= {k: a for k, a in many.items() if a.dtype.kind in "fiu"}
-    if options["array"] is not None:
-        found = {k: a for k, a in found.items() if k == options["array"]}
+    phases = {f"{match[1]}magnitude": k for k in arrays if (match := re.fullmatch(r"(.*[/.]|)phase", k))}
+    found = _candidates(arrays, phases, options)
     seen = ", ".join(f"{k or 'array'} {a.dtype} {a.shape}" for k, a in arrays.items()) or "none"
-    wanted = options["array"] or "complex numbers or a pair magnitude and phase"
-    require(bool(found), f"expected {wanted}, got {seen}; --domain image reads real arrays, "
-            "calgary:PATH real k-space")  # fmt: skip
-    said = {k: "image" if k in phases else
-            DOMAINS.get((_said(a, "domain") or re.split(r"[/.]", k)[-1]).lower())
-            for k, a in found.items()}  # fmt: skip
-    alike = len(set(said.values())) == 1 and None not in said.values()
+    wanted = options.get("array") or "complex numbers or a pair magnitude and phase"
+    advice = "--domain image reads real arrays, calgary:PATH real k-space"
+    require(bool(found), f"expected {wanted}, got {seen}; {advice}")
+    domains = {k: "image" if k in phases else _said_domain(k, a) for k, a in found.items()}
+    alike = len(set(domains.values())) == 1 and None not in domains.values()
     require(len(found) == 1 or alike, f"expected one array, got {seen}; choose with --array NAME")
     volumes = []
     for key, array in found.items():
-        name, domain = key or "array", said[key] or options["domain"]
-        require(domain is not None, f"{name}: k-space or image? say --domain kspace|image")
-        require(options["domain"] in (None, domain), f"{name}: is {domain}, says the file")
-        axes = _axes(path, array, options["axes"] or _said(array, "axes"), key in phases, domain)
+        name, domain = key or "array", domains[key] or options.get("domain", "")
+        require(bool(domain), f"{name}: k-space or image? say --domain kspace|image")
+        require(options.get("domain", domain) == domain, f"{name}: is {domain}, says the file")
+        axes = _axes(path, array, options.get("axes") or _said(array, "axes"), key in phases, domain)
         info: dict[str, Any] = {"axes": axes}
         if key in phases:
             phase, info["phase_key"] = arrays[phases[key]], phases[key]
-            require(phase.shape == array.shape and phase.size < MAX_PHASE,
-                    f"{phases[key]}: expected {array.shape}, got {phase.shape}")  # fmt: skip
+            fits = phase.shape == array.shape and phase.size < MAX_PHASE
+            require(fits, f"{phases[key]}: expected {array.shape}, got {phase.shape}")
             low, high = float(np.min(phase)), float(np.max(phase))
-            info |= base.phase_unit(low, high, phase.dtype, options["phase_unit"])
+            info |= base.phase_unit(low, high, phase.dtype, options.get("phase_unit"))
         subject = next(filter(None, (_said(array, n) for n in SUBJECT_NAMES)), path.stem)
         shape = base.sizes(array.shape, axes)
         volumes.append(Volume(path, "arrays", domain, shape, subject, key, info, reader=read_slice))
@@ -84,26 +73,39 @@ def read_slice(volume: Volume, index: int) -> np.ndarray:
     return base.turned(plane, take(arrays[info["phase_key"]], info["axes"], index), info)
 
 
-def _axes(path: Path, array: Any, said: Any, is_pair: bool, domain: str) -> tuple[str, ...]:
+def _candidates(arrays: Mapping[str, Any], phases: Mapping[str, str], options: Options) -> dict[str, Any]:
+    """Arrays that hold complex numbers or a magnitude with its phase; real ones where the options ask for them."""
+    many = {k: a for k, a in arrays.items() if len(a.shape) > 1}
+    found = {k: a for k, a in many.items() if k in phases or a.dtype.kind == "c" or a.dtype.names == ("real", "imag")}
+    if options.get("domain") == "image" and (not found or options.get("array")):
+        found |= {k: a for k, a in many.items() if a.dtype.kind in "fiu"}
+    return {k: a for k, a in found.items() if options.get("array") in (None, k)}
+
+
+def _axes(path: Path, array: Any, said: str | None, is_pair: bool, domain: str) -> tuple[str, ...]:
     """Names of the array's axes as it lies in memory, where MATLAB's come reversed."""
-    turn = slice(None, None, -1 if path.suffix.lower() == ".mat" else None)
-    shape = array.shape[turn]
-    long = [n for n, size in enumerate(shape) if size > 1]
-    if is_pair or len(shape) == 2:
-        long = [0, 1] if turn.step else [len(shape) - 2, len(shape) - 1]
-    axes = ["row" if [n] == long[:1] else "column" if [n] == long[1:] else "slice"
-            for n in range(len(shape))]  # fmt: skip
+    step = -1 if path.suffix.lower() == ".mat" else 1
+    shape = array.shape[::step]
     if path.suffix.lower() == ".cfl":
         names = BART_AXES | ({2: "phase 2"} if domain == "kspace" else {})
         axes = [names.get(n, f"dimension {n}") for n in range(len(shape))]
     elif said:
-        axes = [name.strip() for name in (said.split(",") if isinstance(said, str) else said)]
+        axes = [name.strip() for name in said.split(",")]
+    else:
+        plane = [n for n, size in enumerate(shape) if size > 1]
+        if is_pair or len(shape) == 2:
+            plane = [0, 1] if step == -1 else [len(shape) - 2, len(shape) - 1]
+        axes = ["slice"] * len(shape)
+        if len(plane) == 2:
+            axes[plane[0]], axes[plane[1]] = "row", "column"
     known = [axis in AXES for axis, size in zip(axes, shape, strict=False) if size > 1]
     once = axes.count("row") == axes.count("column") == 1 >= axes.count("coil")
-    require(len(axes) == len(shape) and once and all(known),
-            f"axes {shape}: expected names for all of {', '.join(AXES)}, got {','.join(axes)}; say "
-            f"what they are, such as --axes {','.join(AXES[-len(shape) :])}")  # fmt: skip
-    return tuple(axes[turn])
+    advice = f"say what they are, such as --axes {','.join(AXES[-len(shape) :])}"
+    require(
+        len(axes) == len(shape) and once and all(known),
+        f"axes {shape}: expected names for all of {', '.join(AXES)}, got {','.join(axes)}; {advice}",
+    )
+    return tuple(axes[::step])
 
 
 def _load(path: Path) -> Mapping[str, Any]:
@@ -115,15 +117,14 @@ def _load(path: Path) -> Mapping[str, Any]:
         header = path.with_suffix(".HDR" if path.suffix.isupper() else ".hdr").read_text("ascii")
         lines = [n for n in header.splitlines() if n.strip() and not n.startswith("#")]
         shape = tuple(int(n) for n in lines[0].split()) if lines else ()
-        require(2 <= len(shape) <= 16 and math.prod(shape) * 8 == status.st_size,
-                f"expected 8 bytes a number of {shape}, got {status.st_size}")  # fmt: skip
+        fits = 2 <= len(shape) <= 16 and math.prod(shape) * 8 == status.st_size
+        require(fits, f"expected 8 bytes a number of {shape}, got {status.st_size}")
         return {"": np.memmap(path, "<c8", "r", shape=shape, order="F")}
     if not h5py.is_hdf5(path):
         return _load_whole(path, (status.st_mtime_ns, status.st_size, status.st_ino))
     found: dict[str, Any] = {}
     h5py.File(path, "r").visititems(lambda name, item: found.update({name: item}))
-    found = {k: a for k, a in found.items() if isinstance(a, h5py.Dataset) and k[0] != "#"}
-    return {k: a for k, a in found.items() if a.shape}
+    return {k: a for k, a in found.items() if isinstance(a, h5py.Dataset) and k[0] != "#" and a.shape}
 
 
 @lru_cache(maxsize=2)
@@ -132,8 +133,7 @@ def _load_whole(path: Path, changed: tuple[int, ...]) -> Mapping[str, np.ndarray
         with np.load(path, allow_pickle=False) as content:
             return dict(content)
     require(path.suffix.lower() == ".mat", "expected HDF5, .npy, .npz, .mat or .cfl; or truncated")
-    content = scipy.io.loadmat(path)
-    return {k: a for name, item in content.items() for k, a in _numbers(name, item)}
+    return {k: a for name, item in scipy.io.loadmat(path).items() for k, a in _numbers(name, item)}
 
 
 def _numbers(name: str, item: Any) -> Iterator[tuple[str, np.ndarray]]:
@@ -155,3 +155,7 @@ def _said(array: Any, name: str) -> str | None:
         if (value := holder.attrs.get(name)) is not None:
             return value.decode() if isinstance(value, bytes) else str(value)
     return None
+
+
+def _said_domain(key: str, array: Any) -> str | None:
+    return DOMAINS.get((_said(array, "domain") or re.split(r"[/.]", key)[-1]).lower())

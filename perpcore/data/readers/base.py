@@ -1,21 +1,17 @@
 """What the readers share: volumes, errors, axes of arrays, headers of scans, units of phase."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import isfinite, pi, prod
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
 from defusedxml import ElementTree
 from torch import Tensor
 
-Options = Mapping[str, Any]
-"""What the user says where a file leaves it open: the last arguments of `open_file`."""
 PLANE = ("coil", "row", "column")
 HEADER = {
     "matrix": (int, "{*}encodedSpace/{*}matrixSize", "x y z"),
@@ -27,8 +23,21 @@ HEADER = {
 """Places in the encoding of an ISMRMRD header."""
 TURN = {"rad": 2 * pi, "mrad": 2000 * pi, "degrees": 360.0, "siemens": 8192.0}
 """One turn in each unit of phase; Siemens stores -4096 … 4095 or, without a sign, 0 … 4095."""
-CERTAIN = {"mrad": ((-1000 * pi, 1000 * pi), (0.0, 2000 * pi)), "siemens": ((-4096.0, 4096.0),)}
-"""Ranges that mean a unit where the phase fills them."""
+CERTAIN = (("mrad", -1000 * pi, 1000 * pi), ("mrad", 0.0, 2000 * pi), ("siemens", -4096.0, 4096.0))
+"""Units, and the ranges that mean them where the phase fills them."""
+
+
+class Options(TypedDict, total=False):
+    """What a file does not say of itself."""
+
+    domain: str
+    """What a plain array is: kspace or image; image reads real arrays and lone NIfTI magnitudes, too."""
+    axes: str
+    """Axes of a plain array, for example slice,coil,row,column; echo and frame count as slices."""
+    array: str
+    """Name of the array to read in a file that holds several."""
+    phase_unit: str
+    """Unit of a stored phase: rad, mrad, degrees or siemens."""
 
 
 class UnreadableFileError(ValueError):
@@ -39,12 +48,11 @@ class UnreadableFileError(ValueError):
 class Volume:
     """Slices of one scan in one file; holds no data and no open file, so it can be pickled.
 
-    `key` names the dataset, group or labels within the file, `domain` what `read` gives: centred
-    "kspace", or an "image". `shape` is (slices, coils, rows, columns). Training and test sets are
-    split by `subject`. `info` has what else is known: "undersampled" (bool), "fov_mm" and
-    "recon_fov_mm" (row, column), "padding" (columns from, to that were acquired), "mask" (bool, per
-    column), "phase_unit", "partner" (path of the phase or imaginary part), "affine" (4 × 4), and
-    the attributes of fastMRI files.
+    `key` names the dataset, group or labels within the file, `domain` what `read` gives: centred "kspace", or an
+    "image". `shape` is (slices, coils, rows, columns). Training and test sets are split by `subject`. `info` has what
+    else is known: "undersampled" (bool), "fov_mm" and "recon_fov_mm" (row, column), "padding" (columns from, to that
+    were acquired), "mask" (bool, per column), "phase_unit", "partner" (path of the phase or imaginary part), "affine"
+    (4 × 4), and the attributes of fastMRI files.
     """
 
     path: Path
@@ -54,7 +62,7 @@ class Volume:
     subject: str
     key: str = ""
     info: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    reader: Callable[[Volume, int], np.ndarray] = field(kw_only=True, compare=False, repr=False)
+    reader: Callable[["Volume", int], np.ndarray] = field(kw_only=True, compare=False, repr=False)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -96,16 +104,15 @@ def naming(path: Path, where: str = "") -> Iterator[None]:
 
 def sizes(shape: Sequence[int], axes: Sequence[str]) -> tuple[int, int, int, int]:
     """(slices, coils, rows, columns) of an array; axes of other names count as slices."""
-    slices = [n for n, name in zip(shape, axes, strict=True) if name not in PLANE]
-    coils, rows, columns = (shape[axes.index(n)] if n in axes else 1 for n in PLANE)
-    return prod(slices), coils, rows, columns
+    coils, rows, columns = (shape[axes.index(name)] if name in axes else 1 for name in PLANE)
+    return prod(shape) // max(coils * rows * columns, 1), coils, rows, columns
 
 
 def take(array: Any, axes: Sequence[str], index: int) -> np.ndarray:
     """Slice `index` of an array as (coil, row, column), whatever the order of its axes."""
     slices = [n for n, name in zip(array.shape, axes, strict=True) if name not in PLANE]
     at = iter(np.unravel_index(index, slices))
-    plane = np.asarray(array[tuple(slice(None) if n in PLANE else next(at) for n in axes)])
+    plane = np.asarray(array[tuple(slice(None) if name in PLANE else next(at) for name in axes)])
     if plane.dtype.names:  # complex numbers of MATLAB
         plane = plane["real"] + 1j * plane["imag"]
     kept = [name for name in axes if name in PLANE]
@@ -115,13 +122,12 @@ def take(array: Any, axes: Sequence[str], index: int) -> np.ndarray:
 
 def crop_fov(kspace: np.ndarray, axis: int, size: int) -> np.ndarray:
     """k-space of the middle `size` pixels of the image along one axis: less field of view."""
-    first = kspace.shape[axis] // 2 - size // 2
     if size == kspace.shape[axis]:
         return kspace
-    image = np.fft.ifft(np.fft.ifftshift(kspace, axis), axis=axis, norm="ortho")
-    image = np.fft.fftshift(image, axis).take(range(first, first + size), axis)
-    cropped = np.fft.fft(np.fft.ifftshift(image, axis), axis=axis, norm="ortho")
-    return np.fft.fftshift(cropped, axis)
+    first = kspace.shape[axis] // 2 - size // 2
+    image = np.fft.fftshift(np.fft.ifft(np.fft.ifftshift(kspace, axis), axis=axis, norm="ortho"), axis)
+    image = image.take(range(first, first + size), axis)
+    return np.fft.fftshift(np.fft.fft(np.fft.ifftshift(image, axis), axis=axis, norm="ortho"), axis)
 
 
 def parse_header(text: bytes | str) -> list[dict[str, Any]]:
@@ -136,8 +142,8 @@ def parse_header(text: bytes | str) -> list[dict[str, Any]]:
         for name, (kind, parent, children) in HEADER.items():
             texts = [encoding.findtext(f"{parent}/{{*}}{child}") for child in children.split()]
             known |= {} if None in texts else {name: tuple(map(kind, texts))}
-        require({"matrix", "recon_matrix"} <= set(known) and known["matrix"][2] == 1,
-                f"header: expected matrix sizes x, y, z of 2D slices, got {known}")  # fmt: skip
+        is_2d = {"matrix", "recon_matrix"} <= set(known) and known["matrix"][2] == 1
+        require(is_2d, f"header: expected matrix sizes x, y, z of 2D slices, got {known}")
         encodings.append(known)
     require(bool(encodings), "header: expected an encoding, got none")
     return encodings
@@ -154,35 +160,31 @@ def readout(header: dict[str, Any], samples: int) -> tuple[int, dict[str, Any]]:
         kept = min(samples, round(samples * recon_x / x))
         return kept, {"fov_mm": (x * kept / samples, y), "recon_fov_mm": (recon_x, recon_y)}
     encoded, recon = header["matrix"][0], header["recon_matrix"][0]
-    require(encoded == recon, f"header: expected fieldOfView_mm: {encoded} encoded and {recon} "
-            "reconstructed samples may mean oversampling; arrays:PATH keeps it")  # fmt: skip
+    got = f"{encoded} encoded and {recon} reconstructed samples may mean oversampling"
+    require(encoded == recon, f"header: expected fieldOfView_mm: {got}; arrays:PATH keeps it")
     return samples, {}
 
 
 def phase_unit(low: float, high: float, dtype: Any, wanted: str | None) -> dict[str, Any]:
     """Unit of all phase of a file, which is stored as `dtype` and lies in [low, high].
 
-    Returns "phase_unit" and "to_rad", factor and offset. Floating-point numbers within ±2π that
-    span no more than a turn are rad. Ranges that are `CERTAIN`, filled to 2 % at both ends, mean
-    their unit. Raises ValueError for others, such as 0 … 4095 and 0 … 360, and for more than a turn
-    in a unit other than rad, which may be unwrapped.
+    Returns "phase_unit" and "to_rad", factor and offset. Floating-point numbers within ±2π that span no more than a
+    turn are rad. Ranges that are `CERTAIN`, filled to 2 % at both ends, mean their unit. Raises ValueError for others,
+    such as 0 … 4095 and 0 … 360, and for more than a turn in a unit other than rad, which may be unwrapped.
     """
-
-    def fills(first: float, last: float) -> bool:
-        near, beyond = 0.02 * (last - first), -0.001 * (last - first)
-        return beyond <= low - first <= near and beyond <= last - high <= near
-
     got = f"phase: got {np.dtype(dtype)} from {low:g} to {high:g}"
     require(isfinite(low) and isfinite(high), f"{got}: NaN or infinity")
-    certain = [n for n, ranges in CERTAIN.items() if any(fills(*ends) for ends in ranges)]
+    for unit, first, last in CERTAIN:
+        gaps = (low - first) / (last - first), (last - high) / (last - first)
+        if min(gaps) >= -0.001 and max(gaps) <= 0.02:
+            wanted = wanted or unit
     if np.dtype(dtype).kind == "f" and max(-low, high, high - low) <= 2.002 * pi:
-        certain = ["rad"]
-    wanted = wanted or next(iter(certain), None)
+        wanted = wanted or "rad"
     require(wanted in TURN, f"{got}, unit {wanted}; say --phase-unit {'|'.join(TURN)}")
     unsigned = wanted == "siemens" and low >= 0
     turn = TURN[str(wanted)] / (2 if unsigned else 1)
-    require(wanted == "rad" or high - low <= 1.001 * turn,
-            f"{got}: more than a turn in --phase-unit {wanted}, {turn:g}")  # fmt: skip
+    fits = wanted == "rad" or high - low <= 1.001 * turn
+    require(fits, f"{got}: more than a turn in --phase-unit {wanted}, {turn:g}")
     return {"phase_unit": wanted, "to_rad": (2 * pi / turn, -pi if unsigned else 0.0)}
 
 

@@ -1,7 +1,5 @@
 """Images of any volume: combined, read one by one, described, drawn."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ from perpcore._files import write_atomically
 from perpcore.data.coils import sense_adjoint, walsh_csm
 from perpcore.data.kspace import crop_center, fft2c, ifft2c
 from perpcore.data.readers.base import UnreadableFileError, Volume
-from perpcore.data.readers.open import open_file, open_folder
+from perpcore.data.readers.open import open_file, open_source
 
 UNSAMPLED = 0.02
 """Share of zeros above which k-space of a format that does not say is undersampled."""
@@ -54,21 +52,18 @@ def require_fully_sampled(volume: Volume, index: int | None = None) -> None:
     index = len(volume) // 2 if index is None else index
     if is_undersampled(volume, index):
         raise UnreadableFileError(
-            f"{volume.path}: slice {index}: expected fully sampled k-space as a training target, "
-            "got undersampled: it can be the input of a reconstruction only"
+            f"{volume.path}: slice {index}: expected fully sampled k-space as a training target, got undersampled: "
+            "it can be the input of a reconstruction only"
         )
 
 
 def read_kspace(path: Path | str, **options: Any) -> Tensor:
-    """Centred k-space (row, column), complex64, of a file with one slice of one coil.
-
-    Raises as `open_file`, whose `options` it takes.
-    """
+    """Centred k-space (row, column), complex64, of a file with one slice of one coil; raises as `open_file`."""
     return _single(path, domain="kspace", **options)
 
 
 def read_image(path: Path | str, **options: Any) -> Tensor:
-    """Magnitude or complex image (row, column), as complex64, of a file with one slice."""
+    """Magnitude or complex image (row, column), as complex64, of a file with one slice; raises as `open_file`."""
     return _single(path, domain="image", **options)
 
 
@@ -87,43 +82,32 @@ def read_image_pair(fixed: Path | str, moving: Path | str, size: int, **options:
     return first / first.abs().max(), second / second.abs().max()
 
 
-def describe(path: Path | str, format: str = "auto", *, size: int | None = None, **options: Any) -> str:
+def describe(source: Path | str, *, size: int | None = None, **options: Any) -> str:
     """What a file or folder holds and does not say, and what training at matrix `size` makes of it.
 
-    `options` are those of `open_folder`.
+    `source` and `options` are those of `open_source`.
     """
-    volumes = open_folder(path, format, **options)
-    lines = [f"{path}: volumes: {len(volumes)}, subjects: {len({v.subject for v in volumes})}"]
+    volumes = open_source(source, **options)
+    lines = [f"{source}: volumes: {len(volumes)}, subjects: {len({v.subject for v in volumes})}"]
     for volume in volumes:
         slices, coils, rows, columns = volume.shape
-        known = {name: volume.info[name] for name in KNOWN if name in volume.info}
-        height, width = image_shape(volume)
-        training = f"{'coils combined, ' * (coils > 1)}image {height} × {width}, "
-        if size is not None:
-            training += f"cropped in k-space to {size} × {size}, "
-            training += f"pixels of shape {height} : {width}, " * (height != width)
-        training += "maximum scaled to 1, split by subject"
-        if size is not None and min(height, width) < size:
-            training = f"refused, {height} × {width} is smaller than {size} × {size}"
-        if is_undersampled(volume, slices // 2):
-            training = "refused, undersampled; usable as input of a reconstruction"
         lines.append(f"{volume.path.name} {volume.key}".strip())
         lines.append(f"  format {volume.format}, {volume.domain}, subject {volume.subject}")
         lines.append(f"  slices {slices}, coils {coils}, rows {rows}, columns {columns}")
-        lines += [f"  {name}: {' '.join(str(value).split())}" for name, value in known.items()]
-        lines.append(f"  the file does not say: {', '.join(n for n in KNOWN if n not in known)}")
-        lines.append(f"  training: {training}")
+        lines += [f"  {name}: {' '.join(str(volume.info[name]).split())}" for name in KNOWN if name in volume.info]
+        lines.append(f"  the file does not say: {', '.join(n for n in KNOWN if n not in volume.info)}")
+        lines.append(f"  training: {_training(volume, size)}")
     return "\n".join(lines)
 
 
-def preview(path: Path | str, out: Path | str, format: str = "auto", **options: Any) -> Path:
+def preview(source: Path | str, out: Path | str, **options: Any) -> Path:
     """Write magnitude and phase of the middle slice of the first volume as a PNG.
 
     NIfTI images are shown with right, anterior and superior to the right and up.
     """
     from matplotlib.figure import Figure
 
-    volume = open_folder(path, format, **options)[0]
+    volume = open_source(source, **options)[0]
     image = combined_image(volume, len(volume) // 2)
     if "affine" in volume.info:
         from nibabel import aff2axcodes
@@ -142,6 +126,19 @@ def preview(path: Path | str, out: Path | str, format: str = "auto", **options: 
     figure.savefig(buffer, format="png", dpi=150)
     write_atomically(Path(out), buffer.getvalue())
     return Path(out)
+
+
+def _training(volume: Volume, size: int | None) -> str:
+    (height, width), coils = image_shape(volume), volume.shape[1]
+    if is_undersampled(volume, len(volume) // 2):
+        return "refused, undersampled; usable as input of a reconstruction"
+    if size is not None and min(height, width) < size:
+        return f"refused, {height} × {width} is smaller than {size} × {size}"
+    steps = ["coils combined"] * (coils > 1) + [f"image {height} × {width}"]
+    if size is not None:
+        steps.append(f"cropped in k-space to {size} × {size}")
+        steps += [f"pixels of shape {height} : {width}"] * (height != width)
+    return ", ".join([*steps, "maximum scaled to 1, split by subject"])
 
 
 def _single(path: Path | str, **options: Any) -> Tensor:

@@ -1,7 +1,5 @@
 """Magnitude and phase, or real and imaginary part, in two NIfTI files (package nibabel)."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any
@@ -11,8 +9,7 @@ import numpy as np
 from perpcore.data.readers.base import Options, Volume, naming, phase_unit, require, turned
 
 SUFFIX = re.compile(r"\.nii(\.gz)?$", re.IGNORECASE)
-PARTS = {"magnitude": "mag|magnitude", "phase": "ph|phase", "real": "real",
-         "imaginary": "imag|imaginary"}  # fmt: skip
+PARTS = {"magnitude": "mag|magnitude", "phase": "ph|phase", "real": "real", "imaginary": "imag|imaginary"}
 """How names end, as in `x_mag`, `x_e1_ph`, `x_phase1`; or what follows BIDS's `part-`."""
 PARTNER = {"magnitude": "phase", "phase": "magnitude", "real": "imaginary", "imaginary": "real"}
 
@@ -20,9 +17,9 @@ PARTNER = {"magnitude": "phase", "phase": "magnitude", "real": "imaginary", "ima
 def open_volumes(path: Path, options: Options) -> list[Volume]:
     """Volumes of a complex file, or of two files that belong together, whichever is named.
 
-    A name that says no part of `PARTS` is a magnitude; without its phase, it is read as domain
-    "image" only. Each index of a fourth axis (time, echoes) gives a volume. Slices are as in the
-    file: rows along its second axis, columns along its first; `info["affine"]` says where they lie.
+    A name that says no part of `PARTS` is a magnitude; without its phase, it is read as domain "image" only. Each index
+    of a fourth axis (time, echoes) gives a volume. Slices are as in the file: rows along its second axis, columns along
+    its first; `info["affine"]` says where they lie.
     """
     image = _load(path)
     columns, rows, slices, frames, *more = (*image.shape, 1, 1)[: max(4, image.ndim)]
@@ -30,29 +27,25 @@ def open_volumes(path: Path, options: Options) -> list[Volume]:
     require(not more and dtype.kind in "iufc", f"expected 2 to 4 axes, got {dtype} {image.shape}")
     across, down = (float(n) for n in image.header.get_zooms()[:2])
     info: dict[str, Any] = {"affine": image.affine, "fov_mm": (rows * down, columns * across)}
-    if dtype.kind != "c":
-        part, partner = _find_partner(path)
-        alone = ", or --domain image" if part == "magnitude" else ""
-        require(partner is not None or bool(alone) and options["domain"] == "image",
-                f"{part} without {PARTNER[part]}: expected a file beside it whose name ends in "
-                f"{PARTS[PARTNER[part]]}{alone}")  # fmt: skip
-        if partner is not None:
-            shapes = image.shape, _load(partner).shape
-            require(shapes[0] == shapes[1], f"expected the shape of {partner}, got {shapes}")
-            path, partner = (path, partner) if part in ("magnitude", "real") else (partner, path)
-            info["partner"] = partner
-            if part in ("magnitude", "phase"):
-                pixels = _load(partner).dataobj
-                slope, inter = float(pixels.slope), float(pixels.inter)
-                with naming(partner):
-                    raw = pixels.get_unscaled()
-                    low, high = sorted(float(n) * slope + inter for n in (raw.min(), raw.max()))
-                    dtype = raw.dtype if slope.is_integer() and inter.is_integer() else float
-                    info |= phase_unit(low, high, dtype, options["phase_unit"])
+    part, partner = ("complex", None) if dtype.kind == "c" else _find_partner(path)
+    if partner is not None:
+        shape = _load(partner).shape
+        require(shape == image.shape, f"expected the shape of {partner}, {shape}, got {image.shape}")
+        path, partner = (path, partner) if part in ("magnitude", "real") else (partner, path)
+        info["partner"] = partner
+        if part in ("magnitude", "phase"):
+            info |= _phase_unit(partner, options.get("phase_unit"))
+    elif part != "complex":
+        may_be_alone = part == "magnitude" and options.get("domain") == "image"
+        wanted = f"a file beside it whose name ends in {PARTS[PARTNER[part]]}"
+        advice = ", or --domain image" if part == "magnitude" else ""
+        require(may_be_alone, f"{part} without {PARTNER[part]}: expected {wanted}{advice}")
     shape, subject = (slices, 1, rows, columns), SUFFIX.sub("", path.name)
-    keys = [f"frame {n}" for n in range(frames)] if frames > 1 else [""]
-    return [Volume(path, "nifti", "image", shape, subject, key, info | {"frame": n},
-                   reader=read_slice) for n, key in enumerate(keys)]  # fmt: skip
+    volumes = []
+    for n in range(frames):
+        key = f"frame {n}" if frames > 1 else ""
+        volumes.append(Volume(path, "nifti", "image", shape, subject, key, info | {"frame": n}, reader=read_slice))
+    return volumes
 
 
 def read_slice(volume: Volume, index: int) -> np.ndarray:
@@ -71,6 +64,17 @@ def _load(path: Path) -> Any:
 
     with naming(path, "cannot be read as NIfTI: "):
         return nibabel.Nifti1Image.from_filename(path)
+
+
+def _phase_unit(path: Path, wanted: str | None) -> dict[str, Any]:
+    """Unit of the phase in a file; whole numbers stay whole numbers where slope and intercept are."""
+    pixels = _load(path).dataobj
+    slope, inter = float(pixels.slope), float(pixels.inter)
+    with naming(path):
+        raw = pixels.get_unscaled()
+        low, high = sorted(float(n) * slope + inter for n in (raw.min(), raw.max()))
+        dtype = raw.dtype if slope.is_integer() and inter.is_integer() else float
+        return phase_unit(low, high, dtype, wanted)
 
 
 def _find_partner(path: Path) -> tuple[str, Path | None]:

@@ -1,12 +1,10 @@
 """Files and folders of every format in, volumes out."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import h5py
 
@@ -22,63 +20,41 @@ MAX_SLICE = 2**28
 """Complex numbers in one slice of all coils, 2 GB: more is a damaged header, not an MR image."""
 
 
-def open_file(
-    path: Path | str,
-    format: str = "auto",
-    *,
-    domain: str | None = None,
-    axes: str | Sequence[str] | None = None,
-    phase_unit: str | None = None,
-    array: str | None = None,
-) -> list[Volume]:
+def open_file(path: Path | str, format: str = "auto", **options: Unpack[Options]) -> list[Volume]:
     """Volumes of one file, in one of `FORMATS`; "auto" looks into the file.
 
-    Parameters
-    ----------
-    domain : {"kspace", "image"}, optional
-        What a plain array is; "image" reads real arrays and lone NIfTI magnitudes too.
-    axes, array : str, optional
-        Of plain arrays, such as "slice,coil,row,column" (echo and frame count as slices), and the
-        name of the one to be read, where there are several.
-    phase_unit : {"rad", "mrad", "degrees", "siemens"}, optional
-        Of stored phase.
-
-    Raises FileNotFoundError, PermissionError, or UnreadableFileError of one line that names the
-    file, what was expected, what came, and the option that settles it.
+    Raises FileNotFoundError, PermissionError, or UnreadableFileError of one line that names the file, what was
+    expected, what came, and the option of `Options` that settles it.
     """
-    path = Path(path)
+    path, domain = Path(path), options.get("domain")
     if format not in (*FORMATS, "auto"):
         raise ValueError(f"format: expected auto, {', '.join(FORMATS)}, got {format!r}")
     if domain not in (None, "kspace", "image"):
         raise ValueError(f"domain: expected kspace or image, got {domain!r}")
+    if unknown := options.keys() - Options.__optional_keys__:
+        raise TypeError(f"options: expected domain, axes, array or phase_unit, got {', '.join(unknown)}")
     with path.open("rb"):
         pass  # none, a folder, no permission: say so before any format is guessed
-    names = axes.split(",") if isinstance(axes, str) else axes
-    options = {"domain": domain, "axes": names, "phase_unit": phase_unit, "array": array}
     with naming(path):
         require(path.name[:2] != "._", "what a Mac keeps beside copied files, not data")
         volumes = FORMATS[_find_format(path) if format == "auto" else format](path, options)
         for volume in volumes:
-            require(min(volume.shape) >= 1 and math.prod(volume.shape[1:]) <= MAX_SLICE,
-                    "expected (slices, coils, rows, columns) of at least 1 and at most "
-                    f"{MAX_SLICE} numbers a slice, its header claims {volume.shape}")  # fmt: skip
+            fits = min(volume.shape) >= 1 and math.prod(volume.shape[1:]) <= MAX_SLICE
+            wanted = f"(slices, coils, rows, columns) of at least 1 and at most {MAX_SLICE} numbers a slice"
+            require(fits, f"expected {wanted}, its header claims {volume.shape}")
             require(domain in (None, volume.domain), f"expected {domain}, got {volume.domain}")
     return volumes
 
 
-def open_folder(
-    path: Path | str,
-    format: str = "auto",
-    *,
-    skip_bad: bool = False,
-    report: Callable[[str], None] = print,
-    **options: Any,
-) -> list[Volume]:
-    """Volumes of all files below a folder, sorted by name; or of one file.
+def open_source(source: Path | str, *, skip_bad: bool = False, **options: Unpack[Options]) -> list[Volume]:
+    """Volumes of a file, or of all files below a folder, sorted by name; `source` is a path or "FORMAT:PATH".
 
-    A file that cannot be read is an error, unless `skip_bad`: then it is reported and left out.
+    A file of a folder that cannot be read is an error, unless `skip_bad`: then it is reported and left out.
     """
-    path = Path(path)
+    format, _, name = str(source).partition(":")
+    if format not in (*FORMATS, "auto") or not name:
+        format, name = "auto", str(source)
+    path = Path(name)
     if not path.is_dir():
         return open_file(path, format, **options)
     volumes: dict[Volume, None] = {}  # two files that belong together give the same volume
@@ -90,29 +66,20 @@ def open_folder(
         except (UnreadableFileError, OSError) as error:
             if not skip_bad:
                 raise UnreadableFileError(f"{error} (--skip-bad leaves it out)") from None
-            report(f"left out: {error}")
+            print(f"left out: {error}")
     if not volumes:
         raise FileNotFoundError(f"{path}: no readable file with suffix {', '.join(SUFFIXES)}")
     return list(volumes)
 
 
-def open_source(source: str, *, skip_bad: bool = False, **options: Any) -> list[Volume]:
-    """Volumes of a file or folder: "FORMAT:PATH", or a path alone."""
-    name, _, path = source.partition(":")
-    if name not in FORMATS or not path:
-        name, path = "auto", source.removeprefix("auto:")
-    return open_folder(path, name, skip_bad=skip_bad, **options)
-
-
 def fingerprint(volumes: Sequence[Volume]) -> str:
     """12 hex digits that name what is read, wherever the files lie and whenever they were copied.
 
-    A hash of names, sizes, shapes, subjects and contents: of a file of more than 4 MiB, 64 blocks
-    of 64 KiB spread evenly, so that one replaced under its name counts as another.
+    A hash of names, sizes, shapes, subjects and contents: of a file of more than 4 MiB, 64 blocks of 64 KiB spread
+    evenly, so that one replaced under its name counts as another.
     """
     said = [
-        (v.path.name, v.domain, v.key, v.shape, v.subject)
-        + tuple(str(v.info.get(name)) for name in ("axes", "phase_unit"))
+        (v.path.name, v.domain, v.key, v.shape, v.subject, str(v.info.get("axes")), str(v.info.get("phase_unit")))
         for v in volumes
     ]
     digest = hashlib.sha256(repr(sorted(said)).encode())

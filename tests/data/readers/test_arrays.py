@@ -64,7 +64,7 @@ def test_four_axes_need_the_domain_and_the_axes(tmp_path: Path, name: str, domai
 @pytest.mark.parametrize("name", NAMES)
 def test_axes_in_any_order(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name, KSPACE.transpose(3, 0, 2, 1))
-    (volume,) = open_file(path, domain="kspace", axes=("column", "slice", "row", "coil"))
+    (volume,) = open_file(path, domain="kspace", axes="column,slice,row,coil")
     assert volume.shape == (3, 2, 8, 10)
     np.testing.assert_array_equal(volume.read(2), KSPACE[2])
     for axes in ("slice,row,column", "slice,row,row,column", "a,coil,row,column", "row,column"):
@@ -75,9 +75,9 @@ def test_axes_in_any_order(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_several_slices_count_in_one_order_in_every_container(tmp_path: Path, name: str) -> None:
     array = random_kspace(2, 3, 4, 5)  # echo, slice, row, column; of MATLAB its reverse
-    is_matlab, axes = name.endswith(".mat"), ["echo", "slice", "row", "column"]
+    is_matlab, axes = name.endswith(".mat"), "echo,slice,row,column"
     path = write(tmp_path / name, array.transpose() if is_matlab else array)
-    (volume,) = open_file(path, domain="image", axes=axes[::-1] if is_matlab else axes)
+    (volume,) = open_file(path, domain="image", axes="column,row,slice,echo" if is_matlab else axes)
     assert volume.shape == (6, 1, 4, 5)
     np.testing.assert_array_equal(volume.read(4)[0], array[1, 1])
 

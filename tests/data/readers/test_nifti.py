@@ -10,7 +10,7 @@ import pytest
 from files import write_nifti
 from PIL import Image
 
-from perpcore.data.readers import UnreadableFileError, open_file, open_folder, preview, read_image
+from perpcore.data.readers import UnreadableFileError, open_file, open_source, preview, read_image
 
 SHAPE = (10, 8, 3)
 RNG = np.random.default_rng(0)
@@ -52,7 +52,7 @@ ASKED = ["siemens, 0 ... 4095", "degrees", "degrees, 0 ... 360"]
 
 
 def largest_phase_error(folder: Path, **options: str) -> float:
-    (volume,) = open_folder(folder, **options)
+    (volume,) = open_source(folder, **options)
     read = np.stack([volume.read(k)[0] for k in range(len(volume))])
     np.testing.assert_allclose(np.abs(read), np.abs(EXPECTED), rtol=1e-5)
     return float(np.abs(np.angle(read / EXPECTED)).max())
@@ -65,10 +65,10 @@ def test_units_of_phase(tmp_path: Path, unit: str) -> None:
     if unit in ASKED:
         with pytest.raises(UnreadableFileError, match="a_phase.nii.gz: phase: got int16 from .*"
                            "say --phase-unit rad|mrad|degrees|siemens"):  # fmt: skip
-            open_folder(tmp_path)
+            open_source(tmp_path)
     else:
         assert largest_phase_error(tmp_path) < 0.02
-        assert open_folder(tmp_path)[0].info["phase_unit"] == unit.split(",")[0]
+        assert open_source(tmp_path)[0].info["phase_unit"] == unit.split(",")[0]
     assert largest_phase_error(tmp_path, phase_unit=unit.split(",")[0]) < 0.02
 
 
@@ -76,15 +76,15 @@ def test_a_unit_that_cannot_be_is_refused(tmp_path: Path) -> None:
     write_nifti(tmp_path / "a_mag.nii", MAGNITUDE)
     write_nifti(tmp_path / "a_phase.nii", *stored("siemens"))
     with pytest.raises(UnreadableFileError, match="a_phase.nii: .*more than a turn"):
-        open_folder(tmp_path, phase_unit="mrad")
+        open_source(tmp_path, phase_unit="mrad")
     write_nifti(tmp_path / "a_phase.nii", np.linspace(-2900, 2900, 240, dtype="i2").reshape(SHAPE))
     with pytest.raises(UnreadableFileError, match="from -2900 to 2900"):
-        open_folder(tmp_path)
+        open_source(tmp_path)
     with pytest.raises(UnreadableFileError, match="unit turns"):
-        open_folder(tmp_path, phase_unit="turns")
+        open_source(tmp_path, phase_unit="turns")
     write_nifti(tmp_path / "a_phase.nii", np.full(SHAPE, np.nan, np.float32))
     with pytest.raises(UnreadableFileError, match="a_phase.nii: .*NaN"):
-        open_folder(tmp_path)
+        open_source(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_names_that_belong_together(tmp_path: Path, magnitude: str, phase: str) 
     write_nifti(tmp_path / "other_real.nii", EXPECTED.real.T.astype(np.float32))
     write_nifti(tmp_path / "other_imaginary.nii", EXPECTED.imag.T.astype(np.float32))
     (tmp_path / f"._{phase}").write_bytes(b"what a Mac keeps")
-    assert len(open_folder(tmp_path)) == 2
+    assert len(open_source(tmp_path)) == 2
     for name in (magnitude, phase, "other_real.nii", "other_imaginary.nii"):
         (volume,) = open_file(tmp_path / name)
         assert volume.shape == (3, 1, 8, 10) and volume.info["fov_mm"] == (24, 20)

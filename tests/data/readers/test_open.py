@@ -15,14 +15,7 @@ import torch
 from files import random_kspace, write_bart, write_calgary, write_fastmri, write_mrd, write_nifti
 
 from perpcore.data.kspace import ifft2c
-from perpcore.data.readers import (
-    UnreadableFileError,
-    fingerprint,
-    open_file,
-    open_folder,
-    open_source,
-    require_fully_sampled,
-)
+from perpcore.data.readers import UnreadableFileError, fingerprint, open_file, open_source, require_fully_sampled
 
 
 def test_calgary_multichannel(tmp_path: Path) -> None:
@@ -82,7 +75,7 @@ def test_many_volumes_leave_no_file_open_and_can_be_pickled(tmp_path: Path) -> N
     write_calgary(tmp_path / "c.h5", slices=1)
     np.save(tmp_path / "d.npy", random_kspace(8, 8))
     write_mrd(tmp_path / "e.mrd")
-    found = open_folder(tmp_path, domain="kspace")
+    found = open_source(tmp_path, domain="kspace")
     assert len(found) == 23
     for volume in found:
         volume.read(0)
@@ -109,7 +102,9 @@ def test_workers_read_at_the_same_time(tmp_path: Path) -> None:
         np.testing.assert_array_equal(batch, kspace[index])
 
 
-def test_every_format_in_one_folder_whatever_the_case_of_suffixes(tmp_path: Path) -> None:
+def test_every_format_in_one_folder_whatever_the_case_of_suffixes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_fastmri(tmp_path / "a.H5")
     write_mrd(tmp_path / "b.mrd")
     with (tmp_path / "c.NPY").open("wb") as file:
@@ -125,9 +120,9 @@ def test_every_format_in_one_folder_whatever_the_case_of_suffixes(tmp_path: Path
     for name in ("._a.H5", "sub/._f.cfl"):
         (tmp_path / name).write_bytes(b"\x00\x05\x16\x07")
     with pytest.raises(UnreadableFileError, match="c.NPY: .*--domain.*--skip-bad"):
-        open_folder(tmp_path)
-    report: list[str] = []
-    found = open_folder(tmp_path, domain="kspace", skip_bad=True, report=report.append)
+        open_source(tmp_path)
+    found = open_source(tmp_path, domain="kspace", skip_bad=True)
+    report = capsys.readouterr().out.splitlines()
     assert [v.path.name for v in found] == ["a.H5", "b.mrd", "c.NPY", "d.npz", "f.cfl"]
     assert len(report) == 2 and all("expected kspace, got image" in line for line in report)
     assert [v.format for v in open_source(str(tmp_path / "e_mag.NII.GZ"))] == ["nifti"]
@@ -135,29 +130,31 @@ def test_every_format_in_one_folder_whatever_the_case_of_suffixes(tmp_path: Path
         open_file(tmp_path / "._a.H5")
 
 
-def test_one_bad_file_among_many(tmp_path: Path) -> None:
+def test_one_bad_file_among_many(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_fastmri(tmp_path / "good.h5")
     (tmp_path / "bad.h5").write_bytes(b"no" * 100)
     with pytest.raises(UnreadableFileError, match=r"bad.h5: expected HDF5.*--skip-bad"):
-        open_folder(tmp_path)
-    report: list[str] = []
-    assert len(open_folder(tmp_path, skip_bad=True, report=report.append)) == 1
+        open_source(tmp_path)
+    assert len(open_source(tmp_path, skip_bad=True)) == 1
+    report = capsys.readouterr().out.splitlines()
     assert len(report) == 1 and "bad.h5" in report[0]
     assert len(open_source(f"fastmri:{tmp_path}", skip_bad=True)) == 1
 
 
 def test_paths_and_names_that_cannot_be(tmp_path: Path) -> None:
-    for opener in (open_file, open_folder, open_source):
+    for opener in (open_file, open_source):
         with pytest.raises(FileNotFoundError, match="No such file .*gone.h5"):
             opener(str(tmp_path / "gone.h5"))
     with pytest.raises(FileNotFoundError, match="no readable file"):
-        open_folder(tmp_path)
+        open_source(tmp_path)
     with pytest.raises(IsADirectoryError, match="Is a directory"):
         open_file(tmp_path)
     with pytest.raises(ValueError, match="format: expected auto, fastmri"):
         open_file(tmp_path, "dicom")
     with pytest.raises(ValueError, match="domain: expected kspace or image, got 'k'"):
         open_file(tmp_path, domain="k")
+    with pytest.raises(TypeError, match="options: expected domain, axes, array or phase_unit, got unit"):
+        open_file(tmp_path, unit="rad")  # type: ignore[call-arg]
     (tmp_path / "a.dat").write_bytes(b"1")
     with pytest.raises(UnreadableFileError, match="a.dat: expected HDF5, .npy"):
         open_file(tmp_path / "a.dat")
@@ -191,7 +188,7 @@ def test_the_fingerprint_follows_content_not_place_or_time(tmp_path: Path) -> No
     write_nifti(here / "c_ph.nii", np.ones((8, 8), np.float32))
 
     def digits(folder: Path, **options: str) -> str:
-        volumes = [*open_folder(folder / "a.h5"), *open_folder(folder / "c_mag.nii")]
+        volumes = [*open_source(folder / "a.h5"), *open_source(folder / "c_mag.nii")]
         axes = options.get("axes", "slice,row,column")
         volumes += open_file(folder / "b.npy", domain=options.get("domain", "kspace"), axes=axes)
         return fingerprint(volumes)
