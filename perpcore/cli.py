@@ -23,8 +23,6 @@ from perpcore.reconstruct import reconstruct as run_network
 from perpcore.reconstruct import save_images
 from perpcore.training import NonFiniteLossError, pick_device
 
-Preset = Literal["smoke", "quick", "full", "paper"]
-
 
 def data(
     action: tyro.conf.Positional[Literal["fetch", "inspect"]],
@@ -53,7 +51,7 @@ def data(
 
 def train(
     what: tyro.conf.Positional[str],
-    preset: Preset = "quick",
+    preset: Literal["smoke", "quick", "full", "paper"] = "quick",
     device: str = "auto",
     workers: int = 0,
     list_only: bool = False,
@@ -174,7 +172,3 @@ def _judged(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: not there; make figures draws it")
     numbers: dict[str, Any] = json.loads(path.read_text())["numbers"]
     return numbers
-
-
-if __name__ == "__main__":
-    main()

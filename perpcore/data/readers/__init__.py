@@ -4,7 +4,6 @@ from perpcore.data.readers.base import UnreadableFileError as UnreadableFileErro
 from perpcore.data.readers.base import Volume as Volume
 from perpcore.data.readers.fetch import MEASURED_SOURCE as MEASURED_SOURCE
 from perpcore.data.readers.fetch import find_measured as find_measured
-from perpcore.data.readers.fetch import find_test_data as find_test_data
 from perpcore.data.readers.images import combined_image as combined_image
 from perpcore.data.readers.images import describe as describe
 from perpcore.data.readers.images import is_undersampled as is_undersampled

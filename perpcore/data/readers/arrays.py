@@ -11,8 +11,7 @@ import h5py
 import numpy as np
 import scipy.io
 
-from perpcore.data.readers import base
-from perpcore.data.readers.base import PLANE, Options, Volume, require, take
+from perpcore.data.readers.base import PLANE, Options, Volume, phase_unit, require, sizes, take, turned
 
 AXES = ("frame", "echo", "slice", *PLANE)
 DOMAINS = {"kspace": "kspace", "ksp": "kspace", "image": "image", "images": "image", "img": "image"}
@@ -42,7 +41,8 @@ def open_volumes(path: Path, options: Options) -> list[Volume]:
     wanted = options.get("array") or "complex numbers or a pair magnitude and phase"
     advice = "--domain image reads real arrays, calgary:PATH real k-space"
     require(bool(found), f"expected {wanted}, got {seen}; {advice}")
-    domains = {k: "image" if k in phases else _said_domain(k, a) for k, a in found.items()}
+    names = {k: (_said(a, "domain") or re.split(r"[/.]", k)[-1]).lower() for k, a in found.items()}
+    domains = {k: "image" if k in phases else DOMAINS.get(name) for k, name in names.items()}
     alike = len(set(domains.values())) == 1 and None not in domains.values()
     require(len(found) == 1 or alike, f"expected one array, got {seen}; choose with --array NAME")
     volumes = []
@@ -57,9 +57,9 @@ def open_volumes(path: Path, options: Options) -> list[Volume]:
             fits = phase.shape == array.shape and phase.size < MAX_PHASE
             require(fits, f"{phases[key]}: expected {array.shape}, got {phase.shape}")
             low, high = float(np.min(phase)), float(np.max(phase))
-            info |= base.phase_unit(low, high, phase.dtype, options.get("phase_unit"))
+            info |= phase_unit(low, high, phase.dtype, options.get("phase_unit"))
         subject = next(filter(None, (_said(array, n) for n in SUBJECT_NAMES)), path.stem)
-        shape = base.sizes(array.shape, axes)
+        shape = sizes(array.shape, axes)
         volumes.append(Volume(path, "arrays", domain, shape, subject, key, info, reader=read_slice))
     return volumes
 
@@ -70,7 +70,7 @@ def read_slice(volume: Volume, index: int) -> np.ndarray:
     plane = take(arrays[volume.key], info["axes"], index)
     if "phase_key" not in info:
         return plane
-    return base.turned(plane, take(arrays[info["phase_key"]], info["axes"], index), info)
+    return turned(plane, take(arrays[info["phase_key"]], info["axes"], index), info)
 
 
 def _candidates(arrays: Mapping[str, Any], phases: Mapping[str, str], options: Options) -> dict[str, Any]:
@@ -155,7 +155,3 @@ def _said(array: Any, name: str) -> str | None:
         if (value := holder.attrs.get(name)) is not None:
             return value.decode() if isinstance(value, bytes) else str(value)
     return None
-
-
-def _said_domain(key: str, array: Any) -> str | None:
-    return DOMAINS.get((_said(array, "domain") or re.split(r"[/.]", key)[-1]).lower())

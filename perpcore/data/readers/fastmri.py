@@ -5,8 +5,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from perpcore.data.readers import base
-from perpcore.data.readers.base import Options, Volume, require
+from perpcore.data.readers.base import Options, Volume, crop_fov, parse_header, readout, require
 
 
 def open_volumes(path: Path, options: Options) -> list[Volume]:
@@ -22,7 +21,7 @@ def open_volumes(path: Path, options: Options) -> list[Volume]:
         fits = kspace.dtype.kind == "c" and kspace.ndim in (3, 4)
         require(fits, f"kspace: expected complex (slice, [coil,] row, column), got {kspace.dtype} {kspace.shape}")
         slices, *coils, rows, columns = kspace.shape
-        header, *others = base.parse_header(file["ismrmrd_header"][()])
+        header, *others = parse_header(file["ismrmrd_header"][()])
         require(not others, f"header: expected one encoding, got {1 + len(others)}")
         first, last = 0, columns
         if "limits" in header and header["matrix"][1] == columns:
@@ -31,7 +30,7 @@ def open_volumes(path: Path, options: Options) -> list[Volume]:
         mask = file["mask"][()].astype(bool) if "mask" in file else np.ones(columns, bool)
         require(mask.shape == (columns,), f"mask: expected {columns} columns, got {mask.shape}")
         sampled = mask & kspace[slices // 2, ..., rows // 2, :].reshape(-1, columns).any(0)
-        kept, info = base.readout(header, rows)
+        kept, info = readout(header, rows)
         info |= {k: v.decode() if isinstance(v, bytes) else v for k, v in file.attrs.items()}
         info |= {"undersampled": not sampled[first:last].all(), "padding": (first, last)}
         info["mask"] = mask if "mask" in file else None
@@ -45,4 +44,4 @@ def read_slice(volume: Volume, index: int) -> np.ndarray:
     """Centred k-space (coil, row, column)."""
     with h5py.File(volume.path, "r") as file:
         kspace = file["kspace"][index]
-    return base.crop_fov(kspace.reshape(-1, *kspace.shape[-2:]), -2, volume.shape[2])
+    return crop_fov(kspace.reshape(-1, *kspace.shape[-2:]), -2, volume.shape[2])

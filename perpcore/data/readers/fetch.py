@@ -1,22 +1,13 @@
 """The two openly licensed measured files: fetched when they are asked for, and found."""
 
 import os
+from collections import namedtuple
 from pathlib import Path
-from typing import NamedTuple
 
 from perpcore._files import project_root
 
 MEASURED_SOURCE = "`perpcore data fetch head`, or name a file of your own in PERPCORE_MEASURED"
-
-
-class Source(NamedTuple):
-    """A measured file that may be shared."""
-
-    file: str
-    folder: str
-    sha256: str
-
-
+Source = namedtuple("Source", "file folder sha256")
 SOURCES = {
     # Fully sampled k-space of one sagittal T1 spin-echo head slice, 256 × 256. MIT, LarsonLab/MRI-education-resources.
     "head": Source(
@@ -56,15 +47,13 @@ def fetch(name: str) -> Path:
 
 
 def find_measured() -> Path | None:
-    """The head slice: `PERPCORE_MEASURED`, whether it exists or not, fetched, or test data."""
+    """The head slice: `PERPCORE_MEASURED`, whether it exists or not; else where it was fetched to, or test data.
+
+    Test data are in `PERPCORE_TEST_DATA`, by default ../shared/data beside the project.
+    """
     if named := os.environ.get("PERPCORE_MEASURED"):
         return Path(named)
-    fetched = project_root() / "data" / "measured" / SOURCES["head"].file
-    return fetched if fetched.is_file() else find_test_data(f"larson/{fetched.name}")
-
-
-def find_test_data(name: str) -> Path | None:
-    """A file of `PERPCORE_TEST_DATA`, by default ../shared/data beside the project, or None."""
-    folder = os.environ.get("PERPCORE_TEST_DATA") or project_root().parent / "shared" / "data"
-    path = Path(folder) / name
-    return path if path.is_file() else None
+    file, root = SOURCES["head"].file, project_root()
+    test_data = Path(os.environ.get("PERPCORE_TEST_DATA") or root.parent / "shared" / "data")
+    places = (root / "data" / "measured" / file, test_data / "larson" / file)
+    return next((path for path in places if path.is_file()), None)

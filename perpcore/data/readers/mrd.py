@@ -7,8 +7,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from perpcore.data.readers import base
-from perpcore.data.readers.base import Options, Volume, require
+from perpcore.data.readers.base import Options, Volume, crop_fov, parse_header, readout, require
 
 NOT_IMAGING = (19, 23, 24, 26, 27, 28, 29, 30, 31)
 """Flags of noise, navigation, phase correction, feedback, dummy, surface coil, stabilization."""
@@ -35,7 +34,7 @@ def open_volumes(path: Path, options: Options) -> list[Volume]:
     with h5py.File(path, "r") as file:
         groups = groups_of(file)
         require(len(groups) == 1, f"expected one group with xml and data, got {groups}")
-        headers = base.parse_header(file[groups[0]]["xml"][0])
+        headers = parse_header(file[groups[0]]["xml"][0])
         heads = file[groups[0]]["data"].fields("head")[:]
     flags, counters = heads["flags"], heads["idx"]
     calibration = _has(flags, CALIBRATION) & ~_has(flags, CALIBRATION_AND_IMAGING)
@@ -58,7 +57,7 @@ def open_volumes(path: Path, options: Options) -> list[Volume]:
         require(len(coils) == 1, f"expected one number of coils, got {sorted(coils)}")
         samples, rows, _ = header["matrix"]
         low, center, high = header.get("limits", (0, rows // 2, rows - 1))
-        columns, fields = base.readout(header, samples)
+        columns, fields = readout(header, samples)
         info: dict[str, Any] = {name: (y, x) for name, (x, y) in fields.items()}
         slices = [dict(one[ROW]) for _, one in found.groupby("slice")]
         info["undersampled"] = any(set(range(low, high + 1)) - set(steps.values()) for steps in slices)
@@ -82,7 +81,7 @@ def read_slice(volume: Volume, index: int) -> np.ndarray:
             line = record["data"].view(np.complex64).reshape(coils, -1)
             kspace[:, row] += _placed(line, record["head"], samples, where)
             count[row] += 1
-    return base.crop_fov(kspace / np.maximum(count, 1)[:, None], -1, columns)
+    return crop_fov(kspace / np.maximum(count, 1)[:, None], -1, columns)
 
 
 def _placed(line: np.ndarray, head: Any, samples: int, where: str) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Unpack
 
@@ -11,10 +11,7 @@ import h5py
 from perpcore.data.readers import arrays, calgary, fastmri, mrd, nifti
 from perpcore.data.readers.base import Options, UnreadableFileError, Volume, naming, require
 
-FORMATS: dict[str, Callable[[Path, Options], list[Volume]]] = {
-    "fastmri": fastmri.open_volumes, "calgary": calgary.open_volumes, "mrd": mrd.open_volumes,
-    "nifti": nifti.open_volumes, "arrays": arrays.open_volumes,
-}  # fmt: skip
+FORMATS = {"fastmri": fastmri, "calgary": calgary, "mrd": mrd, "nifti": nifti, "arrays": arrays}
 SUFFIXES = (".h5", ".hdf5", ".mrd", ".npy", ".npz", ".mat", ".nii", ".nii.gz", ".cfl")
 MAX_SLICE = 2**28
 """Complex numbers in one slice of all coils, 2 GB: more is a damaged header, not an MR image."""
@@ -37,7 +34,8 @@ def open_file(path: Path | str, format: str = "auto", **options: Unpack[Options]
         pass  # none, a folder, no permission: say so before any format is guessed
     with naming(path):
         require(path.name[:2] != "._", "what a Mac keeps beside copied files, not data")
-        volumes = FORMATS[_find_format(path) if format == "auto" else format](path, options)
+        reader = FORMATS[_find_format(path) if format == "auto" else format]
+        volumes: list[Volume] = reader.open_volumes(path, options)
         for volume in volumes:
             fits = min(volume.shape) >= 1 and math.prod(volume.shape[1:]) <= MAX_SLICE
             wanted = f"(slices, coils, rows, columns) of at least 1 and at most {MAX_SLICE} numbers a slice"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from perpcore.data.readers import fetch, find_measured, find_test_data
+from perpcore.data.readers import fetch, find_measured
 
 CONTENT = bytes(range(256)) * 400
 
@@ -89,4 +89,4 @@ def test_finds_the_slice_where_the_user_says(tmp_path: Path, monkeypatch) -> Non
     assert find_measured() is None
     (tmp_path / "larson").mkdir()
     (tmp_path / "larson" / "se_t1_sag_data.mat").write_bytes(b"1")
-    assert find_measured() == find_test_data("larson/se_t1_sag_data.mat") is not None
+    assert find_measured() == tmp_path / "larson" / "se_t1_sag_data.mat"

@@ -154,7 +154,7 @@ def test_paths_and_names_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="domain: expected kspace or image, got 'k'"):
         open_file(tmp_path, domain="k")
     with pytest.raises(TypeError, match="options: expected domain, axes, array or phase_unit, got unit"):
-        open_file(tmp_path, unit="rad")  # type: ignore[call-arg]
+        open_file(tmp_path, unit="rad")
     (tmp_path / "a.dat").write_bytes(b"1")
     with pytest.raises(UnreadableFileError, match="a.dat: expected HDF5, .npy"):
         open_file(tmp_path / "a.dat")
