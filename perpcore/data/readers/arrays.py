@@ -49,7 +49,7 @@ def open_volumes(path: Path, options: Options) -> list[Volume]:
     for key, array in found.items():
         name, domain = key or "array", domains[key] or options.get("domain", "")
         require(bool(domain), f"{name}: k-space or image? say --domain kspace|image")
-        require(options.get("domain", domain) == domain, f"{name}: is {domain}, says the file")
+        require(options.get("domain") in (None, domain), f"{name}: is {domain}, says the file")
         axes = _axes(path, array, options.get("axes") or _said(array, "axes"), key in phases, domain)
         info: dict[str, Any] = {"axes": axes}
         if key in phases:
