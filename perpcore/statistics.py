@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import scipy  # loads `stats`, which takes a second, when it is used
 
 
 class Interval(NamedTuple):
@@ -18,10 +19,7 @@ class Interval(NamedTuple):
 
 
 def seed_image_values(tables: Sequence[pd.DataFrame], metric: str, acceleration: int | None = None) -> np.ndarray:
-    """Return (seed, image) values of a metric from `Result.metrics`, one table per seed.
-
-    At one acceleration, or with None at all of them, one after the other.
-    """
+    """Return (seed, image) values of a metric from `Result.metrics`, one table per seed; None: every acceleration."""
     chosen = [t if acceleration is None else t[t.acceleration == acceleration] for t in tables]
     return np.stack([t.sort_values(["acceleration", "image"])[metric] for t in chosen])
 
@@ -29,20 +27,18 @@ def seed_image_values(tables: Sequence[pd.DataFrame], metric: str, acceleration:
 def mean_interval(values: np.ndarray, *, resamples: int = 2000, seed: int = 0) -> Interval:
     """Mean of (seed, image) values, or of (image,) values of one seed.
 
-    With one seed the interval is a percentile bootstrap over images, and says nothing about the
-    spread between trainings. With several it is Student's t; the variance of the mean over seeds and
-    that of the mean over images add up, with Satterthwaite's degrees of freedom. In simulations it
-    covers 94 to 96 % from four seeds on, and 89 % in the worst case of two.
+    With one seed the interval is a percentile bootstrap over images, and says nothing about the spread between
+    trainings. With several it is Student's t; the variance of the mean over seeds and that of the mean over images add
+    up, with Satterthwaite's degrees of freedom. In simulations it covers 94 to 96 % from four seeds on, and 89 % in the
+    worst case of two.
     """
     values = np.atleast_2d(np.asarray(values, dtype=float))
     if values.ndim != 2 or values.size == 0 or not np.isfinite(values).all():
         raise ValueError(f"values: expected finite numbers (seed, image), got shape {values.shape}")
     mean = float(values.mean())
     if len(values) > 1:
-        from scipy import stats  # a second to import, and most notebooks need none of it
-
         error, freedom = _error_of_mean(values)
-        half = error * float(stats.t.ppf(0.975, freedom))
+        half = error * float(scipy.stats.t.ppf(0.975, freedom))
         return Interval(mean, mean - half, mean + half)
     n = values.size
     weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), resamples)
@@ -66,47 +62,39 @@ def _error_of_mean(values: np.ndarray) -> tuple[float, float]:
 def paired_test(values: np.ndarray, reference: np.ndarray) -> float:
     """p of the hypothesis that two losses are equal; (seed, image) or (image,) arrays.
 
-    Of as many seeds each, and more than one: Student's t of the mean paired difference, with the
-    standard error of `mean_interval`. Otherwise the two-sided Wilcoxon signed-rank test over
-    images, each averaged over its seeds. 1 where all agree.
+    Of as many seeds each, and more than one: Student's t of the mean paired difference, with the standard error of
+    `mean_interval`. Otherwise the two-sided Wilcoxon signed-rank test over images, each averaged over its seeds. 1
+    where all agree.
     """
     a, b = (np.atleast_2d(np.asarray(v, dtype=float)) for v in (values, reference))
     if a.shape[1] != b.shape[1]:
         raise ValueError(f"reference: expected {a.shape[1]} images like values, got {b.shape[1]}")
     if np.array_equal(a.mean(0), b.mean(0)):
         return 1.0
-    from scipy import stats
-
     if len(a) == len(b) > 1:
         error, freedom = _error_of_mean(a - b)
-        return float(2 * stats.t.sf(abs((a - b).mean()) / error, freedom)) if error else 0.0
-    return float(stats.wilcoxon(a.mean(0), b.mean(0)).pvalue)
+        return float(2 * scipy.stats.t.sf(abs((a - b).mean()) / error, freedom)) if error else 0.0
+    return float(scipy.stats.wilcoxon(a.mean(0), b.mean(0)).pvalue)
 
 
 def effect_size(values: np.ndarray, reference: np.ndarray) -> float:
     """Matched-pairs rank-biserial correlation (Kerby 2014) of images averaged over their seeds.
 
-    −1 … 1: share of the rank sum in which `values` is larger, minus that in which it is smaller;
-    0 where all agree.
+    −1 … 1: share of the rank sum in which `values` is larger, minus that in which it is smaller; 0 where all agree.
     """
     a, b = (np.atleast_2d(np.asarray(v, dtype=float)).mean(0) for v in (values, reference))
     difference = (a - b)[a != b]
     if not difference.size:
         return 0.0
-    from scipy import stats
-
-    ranks = stats.rankdata(np.abs(difference))
-    return float((ranks * np.sign(difference)).sum() / ranks.sum())
+    return float(np.average(np.sign(difference), weights=scipy.stats.rankdata(np.abs(difference))))
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:
     """p-values corrected for their number (Holm 1979), in the order given."""
     p = np.asarray(p_values, dtype=float)
     order = np.argsort(p)
-    stepped = p[order] * np.arange(p.size, 0, -1)
-    corrected = np.empty_like(p)
-    corrected[order] = np.minimum(np.maximum.accumulate(stepped), 1)
-    return corrected
+    corrected = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1))
+    return np.minimum(corrected, 1)[np.argsort(order)]
 
 
 def compare(
@@ -114,9 +102,9 @@ def compare(
 ) -> list[dict[str, Any]]:
     """Rows of a table of losses: mean and interval, effect size and Holm-corrected p.
 
-    `samples` holds (seed, image) values by key; `columns` names the key's parts, one of them
-    "loss". Every loss is tested against the `reference` loss under the otherwise equal key, except
-    the reference itself and those in `untested`; Holm's correction is over all these tests.
+    `samples` holds (seed, image) values by key; `columns` names the key's parts, one of them "loss". Every loss is
+    tested against the `reference` loss under the otherwise equal key, except the reference itself and those in
+    `untested`; Holm's correction is over all these tests.
     """
     at, rows, tested = columns.index("loss"), [], []
     for key, values in samples.items():
@@ -126,6 +114,6 @@ def compare(
             row["effect"], row["p_holm"] = effect_size(values, other), paired_test(values, other)
             tested.append(row)
         rows.append(row)
-    for row, p in zip(tested, holm(np.array([r["p_holm"] for r in tested])), strict=True):
-        row["p_holm"] = float(p)
+    for row, p in zip(tested, holm(np.array([r["p_holm"] for r in tested])).tolist(), strict=True):
+        row["p_holm"] = p
     return rows

@@ -1,15 +1,14 @@
 """Theory: the losses as functions of magnitude ratio and angle, and what minimises them.
 
-The landscape of a loss is its value for predictions Ŷ = ρ·exp(iΔφ)·Y of a small textured image Y
-with maximum 1: the same ratio ρ and angle Δφ in every pixel, so that SSIM, which needs a
-neighbourhood, is treated like the others.
+The landscape of a loss is its value for predictions Ŷ = ρ·exp(iΔφ)·Y of a small textured image Y with maximum 1:
+the same ratio ρ and angle Δφ in every pixel, so that SSIM, which needs a neighbourhood, is treated like the others.
 """
 
 from __future__ import annotations
 
 import numpy as np
+import scipy  # loads its parts when they are used: `stats` takes a second
 import torch
-from scipy import optimize, special
 from torch import Tensor, nn
 
 from perpcore.losses import LOSSES
@@ -41,15 +40,14 @@ def symmetry_index(loss: nn.Module | str, count: int = 25) -> float:
     1: too large and too small a magnitude cost the same, at every angle.
     """
     deviation, angle = np.linspace(0, 0.99, count), np.linspace(-np.pi, np.pi, count)
-    above = landscape(loss, 1 + deviation, angle)
-    below = landscape(loss, 1 - deviation, angle)
+    above, below = landscape(loss, 1 + deviation, angle), landscape(loss, 1 - deviation, angle)
     return float(1 - np.abs(above - below).sum() / (above + below).sum())
 
 
 def homogeneity(loss: nn.Module | str, factor: float = 10.0) -> float:
     """Degree p of L(cŶ, cY) = c^p L(Ŷ, Y) between c = 1 and `factor`; a mixture is not whole."""
     function, target = _named(loss), texture()
-    pred = target * complex(0.6, 0.7)
+    pred = (0.6 + 0.7j) * target
     ratio = function(factor * pred, factor * target) / function(pred, target)
     return float(np.log(ratio.item()) / np.log(factor))
 
@@ -82,29 +80,27 @@ def l2_minimiser(kind: str, spread: float) -> float:
     """
     if kind not in ("gaussian", "vonmises"):
         raise ValueError(f"kind: expected 'gaussian' or 'vonmises', got {kind!r}")
-    return float(np.exp(-(spread**2) / 2) if kind == "gaussian" else special.i1e(spread) / special.i0e(spread))
+    if kind == "gaussian":
+        return float(np.exp(-(spread**2) / 2))
+    return float(scipy.special.i1e(spread) / scipy.special.i0e(spread))
 
 
 def rician(statistic: str, magnitude: float, sd: float) -> float:
     """ "mean" or "median" of |Y + noise|, noise of SD `sd` in each of real and imaginary part."""
-    from scipy import stats  # takes a second to import, and most notebooks need none of it
-
-    return float(getattr(stats.rice, statistic)(magnitude / sd, scale=sd))
+    return float(getattr(scipy.stats.rice, statistic)(magnitude / sd, scale=sd))
 
 
 def minimising_magnitude(loss: nn.Module | str, targets: np.ndarray) -> float:
     """Magnitude m of a prediction with phase 0 that minimises the mean loss over `targets`.
 
-    By bounded search over 0 ≤ m ≤ 3 max|Y|; `targets` are samples of a random target whose
-    mean phase is 0.
+    By bounded search over 0 ≤ m ≤ 3 max|Y|; `targets` are samples of a random target whose mean phase is 0.
     """
     function, target = _named(loss), torch.from_numpy(np.asarray(targets, dtype=np.complex128))
-
-    def expected(m: float) -> float:
-        return float(function(torch.full_like(target, m), target))
-
-    bounds = (0, 3 * float(target.abs().max()))
-    return float(optimize.minimize_scalar(expected, bounds=bounds, method="bounded", options={"xatol": 1e-5}).x)
+    found = scipy.optimize.minimize_scalar(
+        lambda m: function(torch.full_like(target, m), target).item(),
+        bounds=(0, 3 * target.abs().max().item()), method="bounded", options={"xatol": 1e-5},
+    )  # fmt: skip
+    return float(found.x)
 
 
 def _named(loss: nn.Module | str, **options: str) -> nn.Module:

@@ -20,6 +20,8 @@ from perpcore._files import write_atomically
 CHECK_EVERY = 25  # steps; reading the loss waits for the device, so not at every step
 CLIP_NORM = 1.0  # longest gradient of all parameters together
 
+History = dict[str, list[float]]
+
 
 class NonFiniteLossError(RuntimeError):
     """Training stopped because the loss became infinite or not a number."""
@@ -45,23 +47,14 @@ def cosine_schedule(step: int, steps: int, peak: float) -> float:
 
 
 def fit(
-    model: nn.Module,
-    loss: nn.Module,
-    draw: Callable[[int], Any],
-    validate: Callable[[nn.Module], dict[str, float]],
-    *,
-    steps: int,
-    learning_rate: float,
-    validate_every: int = 100,
-    warmup: tuple[int, nn.Module] | None = None,
-    checkpoint: Path | None = None,
-    identity: str = "",
-    progress: str = "",
-) -> dict[str, list[float]]:
+    model: nn.Module, loss: nn.Module, draw: Callable[[int], Any], validate: Callable[[nn.Module], dict[str, float]],
+    *, steps: int, learning_rate: float, validate_every: int = 100, warmup: tuple[int, nn.Module] | None = None,
+    checkpoint: Path | None = None, identity: str = "", progress: str = "",
+) -> History:  # fmt: skip
     """Train `model` in place with AdamW.
 
-    Batches depend on the step alone and the loop draws no random numbers. So a run that was killed
-    and continues from its checkpoint ends with the same weights, on the same CPU.
+    Batches depend on the step alone and the loop draws no random numbers. So a run that was killed and continues from
+    its checkpoint ends with the same weights, on the same CPU.
 
     Parameters
     ----------
@@ -72,25 +65,24 @@ def fit(
     warmup : (int, Module), optional
         Number of first steps to train with another loss, and that loss.
     checkpoint, identity
-        File to continue from, written at every validation, and what the run is: a checkpoint of
-        another identity is not used.
+        File to continue from, written at every validation, and what the run is: a checkpoint of another identity is
+        not used.
     progress : str
         Name of the run before its progress bar; no bar without.
 
-    Returns columns "step", "loss" (mean since the last row) and one per validation metric. Raises
-    NonFiniteLossError naming step and checkpoint, and ValueError naming a damaged checkpoint.
+    Returns columns "step", "loss" (mean since the last row) and one per validation metric. Raises NonFiniteLossError
+    naming step and checkpoint, and ValueError naming a damaged checkpoint.
     """
     parameters = [*model.parameters(), *loss.parameters()]
     device = parameters[0].device
     optimizer = torch.optim.AdamW(parameters, lr=learning_rate, fused=device.type != "mps")
-    parts = {"model": model, "loss": loss, "optimizer": optimizer}
+    parts: dict[str, Any] = {"model": model, "loss": loss, "optimizer": optimizer}
     start, history = _load_checkpoint(checkpoint, identity, parts)
     losses = torch.zeros(steps, device=device)
     since = start  # first step after the last validation
     bar = tqdm(
-        total=steps, initial=start, desc=progress, disable=not progress, file=sys.stdout,
-        mininterval=1, ncols=100,
-    )  # fmt: skip
+        total=steps, initial=start, desc=progress, disable=not progress, file=sys.stdout, mininterval=1, ncols=100
+    )
     for step in range(start, steps):
         for group in optimizer.param_groups:
             group["lr"] = cosine_schedule(step, steps, learning_rate)
@@ -119,7 +111,10 @@ def fit(
             since = done
             bar.set_postfix({name: f"{entry:.3f}" for name, entry in list(row.items())[1:4]})
             if checkpoint is not None:
-                _save_checkpoint(checkpoint, identity, done, parts, history)
+                state = {name: part.state_dict() for name, part in parts.items()}
+                buffer = io.BytesIO()
+                torch.save({"identity": identity, "step": done, "history": history, **state}, buffer)
+                write_atomically(checkpoint, buffer.getvalue())
     bar.close()
     model.eval()
     return history
@@ -134,27 +129,14 @@ def peak_memory(device: torch.device) -> float:
 
 
 def _require_finite(losses: Tensor, first: int, checkpoint: Path | None) -> None:
-    finite = torch.isfinite(losses)
-    if finite.all():
-        return
-    step = first + int((~finite).nonzero()[0])
-    saved = checkpoint is not None and checkpoint.exists()
-    raise NonFiniteLossError(
-        f"the loss became {losses[step - first].item()} at step {step}; last good checkpoint: "
-        f"{checkpoint if saved else 'none was written yet'}"
-    )
+    bad = (~torch.isfinite(losses)).nonzero()
+    if len(bad):
+        value, step = losses[bad[0]].item(), first + int(bad[0])
+        saved = checkpoint if checkpoint is not None and checkpoint.exists() else "none was written yet"
+        raise NonFiniteLossError(f"the loss became {value} at step {step}; last good checkpoint: {saved}")
 
 
-def _save_checkpoint(
-    path: Path, identity: str, step: int, parts: dict[str, Any], history: dict[str, list[float]]
-) -> None:
-    buffer = io.BytesIO()
-    state = {name: part.state_dict() for name, part in parts.items()}
-    torch.save({"identity": identity, "step": step, "history": history, **state}, buffer)
-    write_atomically(path, buffer.getvalue())
-
-
-def _load_checkpoint(path: Path | None, identity: str, parts: dict[str, Any]) -> tuple[int, dict[str, list[float]]]:
+def _load_checkpoint(path: Path | None, identity: str, parts: dict[str, Any]) -> tuple[int, History]:
     """Return step and history of the checkpoint, or a fresh start."""
     if path is None or not path.exists():
         return 0, {}
@@ -165,7 +147,6 @@ def _load_checkpoint(path: Path | None, identity: str, parts: dict[str, Any]) ->
         for name, part in parts.items():
             part.load_state_dict(state[name])
     except (RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(
-            f"{path}: damaged checkpoint ({type(error).__name__}); delete it to train from the first step"
-        ) from None
+        what = type(error).__name__
+        raise ValueError(f"{path}: damaged checkpoint ({what}); delete it to train from the first step") from None
     return int(state["step"]), state["history"]

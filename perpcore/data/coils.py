@@ -10,31 +10,34 @@ from torch.nn import functional
 
 from perpcore.data.kspace import fft2c, ifft2c
 
+Sampling = Shaped[Tensor, "row column"] | Shaped[Tensor, "*batch row column"]
+
 
 def sense_forward(
     image: Complex[Tensor, "*batch row column"],
     coil_sensitivities: Complex[Tensor, "*batch coil row column"],
-    mask: Shaped[Tensor, "row column"] | Shaped[Tensor, "*batch row column"] | None = None,
+    mask: Sampling | None = None,
 ) -> Complex[Tensor, "*batch coil row column"]:
     """A x = mask · F(S x): image (batch, row, column) → k-space (batch, coil, row, column).
 
     `mask` is (row, column) or (batch, row, column), real or boolean.
     """
-    kspace = fft2c(coil_sensitivities * _checked(image, coil_sensitivities).unsqueeze(-3))
+    expected = coil_sensitivities.select(-3, 0).shape
+    if image.shape != expected:
+        raise ValueError(f"image: expected shape {tuple(expected)}, got {tuple(image.shape)}")
+    kspace = fft2c(coil_sensitivities * image.unsqueeze(-3))
     return kspace if mask is None else kspace * mask.unsqueeze(-3)
 
 
 def sense_adjoint(
     kspace: Complex[Tensor, "*batch coil row column"],
     coil_sensitivities: Complex[Tensor, "*batch coil row column"],
-    mask: Shaped[Tensor, "row column"] | Shaped[Tensor, "*batch row column"] | None = None,
+    mask: Sampling | None = None,
 ) -> Complex[Tensor, "*batch row column"]:
     """Aᴴ y = Σ_coils conj(S) F⁻¹(mask · y): the transform is orthonormal."""
     if kspace.shape != coil_sensitivities.shape:
-        raise ValueError(
-            f"kspace: expected the shape of coil_sensitivities, "
-            f"{tuple(coil_sensitivities.shape)}, got {tuple(kspace.shape)}"
-        )
+        expected = tuple(coil_sensitivities.shape)
+        raise ValueError(f"kspace: expected the shape of coil_sensitivities, {expected}, got {tuple(kspace.shape)}")
     kept = kspace if mask is None else kspace * mask.unsqueeze(-3)
     return (coil_sensitivities.conj() * ifft2c(kept)).sum(-3)
 
@@ -44,20 +47,19 @@ def simulate_csm(
 ) -> Complex[Tensor, "{coils} {size} {size}"]:
     """Smooth complex sensitivities (coil, row, column), complex64, of Σ|S|² = 1.
 
-    Coils sit on a circle around the field of view, turned at random; each has the magnitude of a
-    loop's field on its axis and a slowly varying phase of its own.
+    Coils sit on a circle around the field of view, turned at random; each has the magnitude of a loop's field on
+    its axis and a slowly varying phase of its own.
     """
     if coils < 1 or size < 1:
         raise ValueError(f"coils, size: expected at least 1, got {coils} and {size}")
     axis = (np.arange(size) - size // 2) * (2 / size)
     x, y = axis[None, :], axis[:, None]
-    angles = rng.uniform(0, 2 * np.pi) + 2 * np.pi * np.arange(coils) / coils
     maps = []
-    for angle in angles:
+    for angle in rng.uniform(0, 2 * np.pi) + 2 * np.pi * np.arange(coils) / coils:
         dx, dy = x - radius * np.cos(angle), y - radius * np.sin(angle)
         loop = (1 + (dx**2 + dy**2) / rng.uniform(0.5, 0.8) ** 2) ** -1.5
-        slope = rng.uniform(-1, 1, 2)
-        maps.append(loop * np.exp(1j * (rng.uniform(0, 2 * np.pi) + slope[0] * x + slope[1] * y)))
+        along_x, along_y = rng.uniform(-1, 1, 2)
+        maps.append(loop * np.exp(1j * (rng.uniform(0, 2 * np.pi) + along_x * x + along_y * y)))
     sensitivities = np.stack(maps)
     sensitivities /= np.sqrt((np.abs(sensitivities) ** 2).sum(0))
     return torch.from_numpy(sensitivities.astype(np.complex64))
@@ -68,17 +70,14 @@ def walsh_csm(
 ) -> Complex[Tensor, "coil row column"]:
     """Sensitivities from the fully sampled centre of k-space by adaptive combination.
 
-    The dominant eigenvector of the coil covariance in a window around each pixel of the
-    low-resolution image (Walsh et al. 2000), Σ|S|² = 1; its phase is that of the first virtual
-    coil, so that the combined image keeps a smooth phase.
+    The dominant eigenvector of the coil covariance in a window around each pixel of the low-resolution image
+    (Walsh et al. 2000), Σ|S|² = 1. Its phase is that of the first virtual coil: the combined image keeps a smooth one.
 
-    `kspace` is complex (coil, row, column), centred; `calibration` is the number of its central
-    lines and columns to use, `window` the odd width in pixels of the neighbourhood.
+    `kspace` is complex (coil, row, column), centred; `calibration` is the number of its central lines and columns to
+    use, `window` the odd width in pixels of the neighbourhood.
     """
     if kspace.ndim != 3 or not kspace.is_complex():
-        raise ValueError(
-            f"kspace: expected complex (coil, row, column), got {kspace.dtype} of shape {tuple(kspace.shape)}"
-        )
+        raise ValueError(f"kspace: expected complex (coil, row, column), got {kspace.dtype}, {tuple(kspace.shape)}")
     coils, rows, columns = kspace.shape
     if not 1 <= calibration <= min(rows, columns):
         raise ValueError(f"calibration: expected 1 … {min(rows, columns)}, got {calibration}")
@@ -86,23 +85,14 @@ def walsh_csm(
         raise ValueError(f"window: expected an odd number of pixels, got {window}")
     taper_rows, taper_columns = (_centred_hann(n, calibration) for n in (rows, columns))
     image = ifft2c(kspace * (taper_rows[:, None] * taper_columns[None, :]).to(kspace.device))
-    products = (image.unsqueeze(1) * image.conj().unsqueeze(0)).reshape(coils**2, 1, rows, columns)
-    smooth = torch.complex(
-        *(functional.avg_pool2d(part, window, 1, window // 2) for part in (products.real, products.imag))
-    )
-    covariance = smooth.reshape(coils, coils, rows, columns).permute(2, 3, 0, 1)
+    products = (image.unsqueeze(1) * image.conj().unsqueeze(0)).flatten(0, 1)
+    parts = [functional.avg_pool2d(part, window, 1, window // 2) for part in (products.real, products.imag)]
+    covariance = torch.complex(*parts).unflatten(0, (coils, coils)).permute(2, 3, 0, 1)
     vectors: Tensor = torch.linalg.eigh(covariance).eigenvectors[..., -1].permute(2, 0, 1)
     # An eigenvector's phase is arbitrary: align it with the coil combination of largest energy.
     virtual = torch.linalg.eigh(covariance.mean((0, 1))).eigenvectors[:, -1]
     turn = (vectors * virtual.conj()[:, None, None]).sum(0)
     return vectors * torch.polar(torch.ones_like(turn.abs()), -turn.angle())
-
-
-def _checked(image: Tensor, coil_sensitivities: Tensor) -> Tensor:
-    expected = (*coil_sensitivities.shape[:-3], *coil_sensitivities.shape[-2:])
-    if tuple(image.shape) != expected:
-        raise ValueError(f"image: expected shape {expected}, got {tuple(image.shape)}")
-    return image
 
 
 def _centred_hann(size: int, width: int) -> Tensor:

@@ -1,7 +1,7 @@
 """Fourier transforms, undersampling masks and noise of Cartesian MRI.
 
-Images and k-space are complex tensors (..., row, column), with the centre of k-space (DC) at
-index n // 2. Masks are boolean tensors, True where k-space is sampled.
+Images and k-space are complex tensors (..., row, column), with the centre of k-space (DC) at index n // 2.
+Masks are boolean tensors, True where k-space is sampled.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from torch import Tensor
 
 Mask = Bool[Tensor, "row column"]
 
-_AXES = (-2, -1)
-
 
 def fft2c(image: Num[Tensor, "*batch row column"]) -> Complex[Tensor, "*batch row column"]:
     """Centred orthonormal 2D Fourier transform, image → k-space."""
-    kspace = torch.fft.fft2(torch.fft.ifftshift(image, dim=_AXES), norm="ortho")
-    centred: Tensor = torch.fft.fftshift(kspace, dim=_AXES)
-    return centred
+    return _centred(torch.fft.fft2, image)
 
 
 def ifft2c(kspace: Num[Tensor, "*batch row column"]) -> Complex[Tensor, "*batch row column"]:
     """Centred orthonormal 2D Fourier transform, k-space → image; inverse of `fft2c`."""
-    image = torch.fft.ifft2(torch.fft.ifftshift(kspace, dim=_AXES), norm="ortho")
-    centred: Tensor = torch.fft.fftshift(image, dim=_AXES)
+    return _centred(torch.fft.ifft2, kspace)
+
+
+def _centred(transform: Callable[..., Tensor], x: Tensor) -> Tensor:
+    transformed = transform(torch.fft.ifftshift(x, dim=(-2, -1)), norm="ortho")
+    centred: Tensor = torch.fft.fftshift(transformed, dim=(-2, -1))
     return centred
 
 
@@ -59,27 +59,29 @@ def center_fraction(acceleration: float) -> float:
 
 def random_mask(shape: tuple[int, int], acceleration: float, rng: np.random.Generator) -> Mask:
     """Random columns around a full centre, `acceleration` on average (fastMRI's "random")."""
-    rows, columns = shape
-    low = _center_columns(columns, acceleration)
-    probability = (columns / acceleration - low) / (columns - low)
-    chosen = rng.random(columns) < probability
-    return _columns_to_mask(chosen, low, rows)
+    columns = shape[1]
+    low = round(columns * center_fraction(acceleration))
+    chosen = rng.random(columns) < (columns / acceleration - low) / (columns - low)
+    return _column_mask(shape, chosen, low)
 
 
 def equispaced_mask(shape: tuple[int, int], acceleration: float, rng: np.random.Generator) -> Mask:
     """Evenly spaced columns from a random offset, and a full centre (fastMRI's "equispaced")."""
-    rows, columns = shape
-    low = _center_columns(columns, acceleration)
+    columns = shape[1]
+    low = round(columns * center_fraction(acceleration))
     # Wider spacing outside, so that centre and comb together give the acceleration asked for.
     spacing = acceleration * (low - columns) / (low * acceleration - columns)
     positions = np.arange(rng.integers(0, max(round(spacing), 1)), columns - 1, spacing)
-    chosen = np.zeros(columns, dtype=bool)
-    chosen[np.around(positions).astype(int)] = True
-    return _columns_to_mask(chosen, low, rows)
+    return _column_mask(shape, np.around(positions).astype(int), low)
 
 
-SMALLEST_RADIAL = 1.3
-"""4/π = 1.27 is the square over its inscribed disc."""
+def _column_mask(shape: tuple[int, int], chosen: np.ndarray, low: int) -> Mask:
+    """Sample the chosen columns and `low` central ones."""
+    mask = torch.zeros(shape, dtype=torch.bool)
+    mask[:, torch.from_numpy(chosen)] = True
+    start = (shape[1] - low + 1) // 2
+    mask[:, start : start + low] = True
+    return mask
 
 
 def radial_mask(shape: tuple[int, int], acceleration: float, rng: np.random.Generator) -> Mask:
@@ -87,48 +89,25 @@ def radial_mask(shape: tuple[int, int], acceleration: float, rng: np.random.Gene
 
     Spokes are added from a random first angle until 1/`acceleration` of the grid is covered.
     """
-    if acceleration < SMALLEST_RADIAL:
-        raise ValueError(
-            f"acceleration: expected 1 or at least {SMALLEST_RADIAL} for spokes, which leave the "
-            f"corners of k-space, got {acceleration}"
-        )
+    if acceleration < 1.3:  # 4/π = 1.27 is the square over its inscribed disc
+        raise ValueError(f"acceleration: expected 1 or at least 1.3, as spokes leave the corners, got {acceleration}")
     rows, columns = shape
-    wanted = rows * columns / acceleration
     radius = np.linspace(-1, 1, 4 * max(shape)) / 2
-    angle = rng.uniform(0, np.pi)
-    # About so many spokes are needed; all are laid at once, then those beyond 1/R taken away.
-    count = int(1.2 * max(shape) / acceleration) + 2
-    while True:
-        angles = angle + np.pi * (np.sqrt(5) - 1) / 2 * np.arange(count)[:, None]
-        r = np.rint(rows // 2 + radius * rows * np.sin(angles)).astype(int)
-        c = np.rint(columns // 2 + radius * columns * np.cos(angles)).astype(int)
+    first, step, spokes = rng.uniform(0, np.pi), np.pi * (np.sqrt(5) - 1) / 2, 0
+    mask = np.zeros(shape, dtype=bool)
+    while mask.sum() < rows * columns / acceleration:
+        angle = first + step * spokes
+        r = np.rint(rows // 2 + radius * rows * np.sin(angle)).astype(int)
+        c = np.rint(columns // 2 + radius * columns * np.cos(angle)).astype(int)
         inside = (r >= 0) & (r < rows) & (c >= 0) & (c < columns)
-        first_spoke = np.full(rows * columns, count)  # that covers each pixel
-        spokes = np.broadcast_to(np.arange(count)[:, None], r.shape)
-        np.minimum.at(first_spoke, (r * columns + c)[inside], spokes[inside])
-        covered = np.bincount(first_spoke, minlength=count + 1)[:count].cumsum()
-        if covered[-1] >= wanted:
-            last = np.searchsorted(covered, wanted)
-            return torch.from_numpy((first_spoke <= last).reshape(shape))
-        count *= 2
-
-
-def _center_columns(columns: int, acceleration: float) -> int:
-    return round(columns * center_fraction(acceleration))
-
-
-def _columns_to_mask(chosen: np.ndarray, low: int, rows: int) -> Mask:
-    columns = len(chosen)
-    start = (columns - low + 1) // 2
-    chosen[start : start + low] = True
-    return torch.from_numpy(np.broadcast_to(chosen, (rows, columns)).copy())
+        mask[r[inside], c[inside]] = True
+        spokes += 1
+    return torch.from_numpy(mask)
 
 
 MASKS: dict[str, Callable[[tuple[int, int], float, np.random.Generator], Mask]] = {
-    "random": random_mask,
-    "equispaced": equispaced_mask,
-    "radial": radial_mask,
-}
+    "random": random_mask, "equispaced": equispaced_mask, "radial": radial_mask
+}  # fmt: skip
 
 
 def sampling_mask(kind: str, shape: tuple[int, int], acceleration: float, rng: np.random.Generator) -> Mask:

@@ -1,7 +1,7 @@
 """Results: one HDF5 file per run, found by the name of its configuration.
 
-Precomputed results come with the project in data/results/<preset>/, own ones lie in
-data/runs/<preset>/. Both belong to `RESULTS_VERSION`.
+Precomputed results come with the project in data/results/<preset>/, own ones lie in data/runs/<preset>/. Both belong
+to `RESULTS_VERSION`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -44,9 +44,9 @@ class DamagedResultError(RuntimeError):
 class Result:
     """What a run leaves behind.
 
-    `metrics` has one row per test image and acceleration; `history` one per validation;
-    `calibration` one per acceleration and bin of |Y|; `examples` are complex64 images or fields,
-    one entry per acceleration; `weights` the network's parameters.
+    `metrics` has one row per test image and acceleration; `history` one per validation; `calibration` one per
+    acceleration and bin of |Y|; `examples` are complex64 images or fields, one entry per acceleration; `weights` the
+    network's parameters.
     """
 
     config: Config
@@ -76,45 +76,38 @@ def own_path(config: Config) -> Path:
 def load_result(path: Path, config: Config) -> Result | None:
     """Read the result of a configuration, or return None where the file has none of it.
 
-    None also for a file of another configuration or another `RESULTS_VERSION`. Raises
-    DamagedResultError naming a file that cannot be read.
+    None also for a file of another configuration or another `RESULTS_VERSION`. Raises DamagedResultError naming a
+    file that cannot be read.
     """
     if not path.exists():
         return None
     result, version = read_result(path)
-    if version != RESULTS_VERSION or result.config != config:
-        return None
-    result.config = config
-    return result
+    wanted = version == RESULTS_VERSION and result.config == config
+    return replace(result, config=config) if wanted else None  # equal ones may differ in where images lie
 
 
 def write_result(path: Path, result: Result, *, half_weights: bool = False) -> None:
     """Write a result whole or not at all; HDF5's checksums will show damage.
 
-    Examples are kept in half precision (they are looked at, not measured); with `half_weights`
-    the weights too, rounded to the 8 significant bits of bfloat16, which compress better.
+    Examples are kept in half precision (they are looked at, not measured); with `half_weights` the weights too, rounded
+    to the 8 significant bits of bfloat16, which compress better.
     """
+    groups = {name: {column: v.to_numpy() for column, v in getattr(result, name).items()} for name in _TABLES}
+    parts = {name: np.stack([image.real, image.imag], -1) for name, image in result.examples.items()}
+    groups["examples"] = {name: part.astype(np.float16) for name, part in parts.items()}
+    weights = {name: w.bfloat16().half() if half_weights else w for name, w in result.weights.items()}
+    groups["weights"] = {name: np.atleast_1d(w.detach().cpu().numpy()) for name, w in weights.items()}
     buffer = io.BytesIO()
-    stored: dict[str, Any] = {
-        "compression": "gzip", "compression_opts": 9, "shuffle": True, "fletcher32": True
-    }  # fmt: skip
     with h5py.File(buffer, "w", libver="v110") as file:
         file.attrs["results_version"] = RESULTS_VERSION
         file.attrs["config"] = json.dumps(asdict(result.config), sort_keys=True)
         file.attrs["provenance"] = json.dumps(result.provenance, sort_keys=True)
-        for name in _TABLES:
-            file.create_group(name, track_order=True)  # columns in the order of the table
-            for column, values in getattr(result, name).items():
-                file.create_dataset(f"{name}/{column}", data=values.to_numpy(), **stored)
-        file.create_group("examples")
-        for name, image in result.examples.items():
-            parts = np.stack([image.real, image.imag], -1).astype(np.float16)
-            file.create_dataset(f"examples/{name}", data=parts, **stored)
-        file.create_group("weights")
-        for name, weight in result.weights.items():
-            rounded = weight.bfloat16().half() if half_weights else weight
-            array = np.atleast_1d(rounded.detach().cpu().numpy())
-            file.create_dataset(f"weights/{name}", data=array, **stored)
+        for group, arrays in groups.items():
+            target = file.create_group(group, track_order=group in _TABLES)  # columns in the order of the table
+            for name, array in arrays.items():
+                target.create_dataset(
+                    name, data=array, compression="gzip", compression_opts=9, shuffle=True, fletcher32=True
+                )
     write_atomically(path, buffer.getvalue())
 
 
@@ -126,30 +119,22 @@ def read_result(path: Path) -> tuple[Result, int]:
     try:
         with h5py.File(path, "r") as file:
             version = int(file.attrs["results_version"])
-            config = from_dict(json.loads(file.attrs["config"]))
-            tables = {
-                name: pd.DataFrame({column: values[()] for column, values in file[name].items()}) for name in _TABLES
+            config, made = from_dict(json.loads(file.attrs["config"])), json.loads(file.attrs["provenance"])
+            groups = {
+                group: {name: values[()] for name, values in file[group].items()}
+                for group in (*_TABLES, "examples", "weights")
             }
-            examples = {
-                name: (parts := values[()].astype(np.float32))[..., 0] + 1j * parts[..., 1]
-                for name, values in file["examples"].items()
-            }
-            weights = {
-                name: torch.from_numpy(values[()].astype(np.float32)) for name, values in file["weights"].items()
-            }
-            provenance = json.loads(file.attrs["provenance"])
     except (OSError, KeyError, ValueError, RuntimeError) as error:
-        raise DamagedResultError(
-            f"{path}: damaged, or not a result ({error}); delete it to train the run again"
-        ) from None
-    return Result(config, examples=examples, weights=weights, provenance=provenance, **tables), version
+        message = f"{path}: damaged, or not a result ({error}); delete it to train the run again"
+        raise DamagedResultError(message) from None
+    tables = {name: pd.DataFrame(groups[name]) for name in _TABLES}
+    examples = {name: parts.astype(np.float32).view(np.complex64)[..., 0] for name, parts in groups["examples"].items()}
+    weights = {name: torch.from_numpy(array.astype(np.float32)) for name, array in groups["weights"].items()}
+    return Result(config, examples=examples, weights=weights, provenance=made, **tables), version
 
 
 def summarize(results: Sequence[Result]) -> Summary:
-    """Mean and 95 % interval of each metric over seeds and images, accelerations averaged.
-
-    `results` are those of one run at several seeds.
-    """
+    """Mean and 95 % interval of each metric over the seeds of one run and images, accelerations averaged."""
     tables = [r.metrics.groupby("image").mean().drop(columns="acceleration") for r in results]
     return {str(name): mean_interval(np.stack([t[name] for t in tables])) for name in tables[0]}
 
@@ -177,12 +162,11 @@ def precomputed_summaries(preset: str) -> dict[str, Summary]:
 
 def provenance(device: torch.device, seconds: float, memory_gb: float) -> dict[str, Any]:
     """Say where and with what a result was made."""
-    on_gpu = device.type == "cuda"
+    # Kernels for other instructions add in another order, and so give other bits.
+    instructions = torch.backends.cpu.get_cpu_capability()
     return {
-        "device": torch.cuda.get_device_name(device) if on_gpu else device.type,
-        # Kernels for other instructions add in another order, and so give other bits.
-        "machine": f"{platform.system()} {platform.machine()} "
-        f"({torch.backends.cpu.get_cpu_capability()}), {os.cpu_count()} CPU cores",
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "machine": f"{platform.system()} {platform.machine()} ({instructions}), {os.cpu_count()} CPU cores",
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -198,7 +182,6 @@ def provenance(device: torch.device, seconds: float, memory_gb: float) -> dict[s
 def _git_commit() -> str:
     command = ["git", "-C", str(project_root()), "describe", "--always", "--dirty"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return done.stdout.strip()
