@@ -13,6 +13,7 @@ from defusedxml import ElementTree
 from torch import Tensor
 
 PLANE = ("coil", "row", "column")
+# Places in the encoding of an ISMRMRD header.
 HEADER = {
     "matrix": (int, "{*}encodedSpace/{*}matrixSize", "x y z"),
     "recon_matrix": (int, "{*}reconSpace/{*}matrixSize", "x y z"),
@@ -20,11 +21,10 @@ HEADER = {
     "recon_fov": (float, "{*}reconSpace/{*}fieldOfView_mm", "x y z"),
     "limits": (int, "{*}encodingLimits/{*}kspace_encoding_step_1", "minimum center maximum"),
 }
-"""Places in the encoding of an ISMRMRD header."""
+# One turn in each unit of phase; Siemens stores -4096 … 4095 or, without a sign, 0 … 4095.
 TURN = {"rad": 2 * pi, "mrad": 2000 * pi, "degrees": 360.0, "siemens": 8192.0}
-"""One turn in each unit of phase; Siemens stores -4096 … 4095 or, without a sign, 0 … 4095."""
+# Units, and the ranges that mean them where the phase fills them.
 CERTAIN = (("mrad", -1000 * pi, 1000 * pi), ("mrad", 0.0, 2000 * pi), ("siemens", -4096.0, 4096.0))
-"""Units, and the ranges that mean them where the phase fills them."""
 
 
 class Options(TypedDict, total=False):
@@ -49,10 +49,9 @@ class Volume:
     """Slices of one scan in one file; holds no data and no open file, so it can be pickled.
 
     `key` names the dataset, group or labels within the file, `domain` what `read` gives: centred "kspace", or an
-    "image". `shape` is (slices, coils, rows, columns). Training and test sets are split by `subject`. `info` has what
-    else is known: "undersampled" (bool), "fov_mm" and "recon_fov_mm" (row, column), "padding" (columns from, to that
-    were acquired), "mask" (bool, per column), "phase_unit", "partner" (path of the phase or imaginary part), "affine"
-    (4 × 4), and the attributes of fastMRI files.
+    "image". `shape` is (slices, coils, rows, columns). `info` has what else is known: "undersampled", "fov_mm" and
+    "recon_fov_mm" (row, column), "padding" (columns from, to that were acquired), "mask" (bool, per column),
+    "phase_unit", "partner" (path of the phase or imaginary part), "affine" (4 × 4), attributes of fastMRI files.
     """
 
     path: Path
@@ -68,10 +67,7 @@ class Volume:
         return self.shape[0]
 
     def read(self, index: int) -> Tensor:
-        """Slice `index` as complex64 (coil, row, column); touches no other slice.
-
-        Raises IndexError, or UnreadableFileError where it is damaged, not finite or zero.
-        """
+        """Slice `index`, complex64 (coil, row, column); raises UnreadableFileError where it is not finite, or zero."""
         if not 0 <= index < len(self):
             raise IndexError(f"{self.path}: slice {index} of {len(self)}")
         with naming(self.path, f"slice {index}: "):
@@ -124,17 +120,13 @@ def crop_fov(kspace: np.ndarray, axis: int, size: int) -> np.ndarray:
     """k-space of the middle `size` pixels of the image along one axis: less field of view."""
     if size == kspace.shape[axis]:
         return kspace
-    first = kspace.shape[axis] // 2 - size // 2
-    image = np.fft.fftshift(np.fft.ifft(np.fft.ifftshift(kspace, axis), axis=axis, norm="ortho"), axis)
-    image = image.take(range(first, first + size), axis)
+    kept = np.arange(size) + kspace.shape[axis] // 2 - size // 2
+    image = np.fft.fftshift(np.fft.ifft(np.fft.ifftshift(kspace, axis), axis=axis, norm="ortho"), axis).take(kept, axis)
     return np.fft.fftshift(np.fft.fft(np.fft.ifftshift(image, axis), axis=axis, norm="ortho"), axis)
 
 
 def parse_header(text: bytes | str) -> list[dict[str, Any]]:
-    """For each encoding the numbers of `HEADER` that it has, "trajectory" and "patient".
-
-    Raises an error for what is not XML, XML that expands entities, and 3D encodings.
-    """
+    """For each encoding the numbers of `HEADER` that it has, "trajectory" and "patient"; 3D encodings are an error."""
     root = ElementTree.fromstring(text)
     patient, encodings = root.findtext("{*}subjectInformation/{*}patientID"), []
     for encoding in root.iterfind("{*}encoding"):
@@ -150,10 +142,7 @@ def parse_header(text: bytes | str) -> list[dict[str, Any]]:
 
 
 def readout(header: dict[str, Any], samples: int) -> tuple[int, dict[str, Any]]:
-    """Pixels along the readout that are to be reconstructed, and the fields of view.
-
-    "fov_mm" is that of these pixels and of the phase encoding, "recon_fov_mm" that of the image.
-    """
+    """Pixels along the readout that are to be reconstructed, and the fields of view of these and of the image."""
     if "fov" in header and "recon_fov" in header:
         (x, y, _), (recon_x, recon_y, _) = header["fov"], header["recon_fov"]
         require(min(x, y, recon_x, recon_y) > 0, f"header: fieldOfView_mm: got {header}")
@@ -168,12 +157,12 @@ def readout(header: dict[str, Any], samples: int) -> tuple[int, dict[str, Any]]:
 def phase_unit(low: float, high: float, dtype: Any, wanted: str | None) -> dict[str, Any]:
     """Unit of all phase of a file, which is stored as `dtype` and lies in [low, high].
 
-    Returns "phase_unit" and "to_rad", factor and offset. Floating-point numbers within ±2π that span no more than a
-    turn are rad. Ranges that are `CERTAIN`, filled to 2 % at both ends, mean their unit. Raises ValueError for others,
-    such as 0 … 4095 and 0 … 360, and for more than a turn in a unit other than rad, which may be unwrapped.
+    Returns "phase_unit" and "to_rad", factor and offset. Floating-point numbers within ±2π that span at most a turn are
+    rad; ranges that are `CERTAIN`, filled to 2 % at both ends, mean their unit. Raises ValueError for others, such as
+    0 … 4095 and 0 … 360, and for more than a turn in a unit other than rad, which may be unwrapped.
     """
     got = f"phase: got {np.dtype(dtype)} from {low:g} to {high:g}"
-    require(isfinite(low) and isfinite(high), f"{got}: NaN or infinity")
+    require(isfinite(high - low), f"{got}: NaN or infinity")
     for unit, first, last in CERTAIN:
         gaps = (low - first) / (last - first), (last - high) / (last - first)
         if min(gaps) >= -0.001 and max(gaps) <= 0.02:
