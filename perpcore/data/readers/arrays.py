@@ -14,23 +14,19 @@ import scipy.io
 from perpcore.data.readers.base import PLANE, Options, Volume, phase_unit, require, sizes, take, turned
 
 AXES = ("frame", "echo", "slice", *PLANE)
+# Names of arrays, or values of the attribute "domain", that say what an array is.
 DOMAINS = {"kspace": "kspace", "ksp": "kspace", "image": "image", "images": "image", "img": "image"}
-"""Names of arrays, or values of the attribute "domain", that say what an array is."""
-SUBJECT_NAMES = ("scan_session", "patient_id", "subject")
-"""Attributes of a dataset, its group or file that say what to split by."""
+SUBJECT_NAMES = ("scan_session", "patient_id", "subject")  # attributes that say what to split by
 BART_AXES = {0: "row", 1: "column", 2: "slice", 3: "coil", 5: "echo", 10: "frame", 13: "slice"}
-"""BART's dimensions that are read: readout, phases 1 and 2, coils, echoes, time, slices."""
-MAX_PHASE = 2**31
-"""Numbers of phase whose range is looked at; more is a damaged header."""
+MAX_PHASE = 2**31  # numbers of phase whose range is looked at; more is a damaged header
 
 
 def open_volumes(path: Path, options: Options) -> list[Volume]:
     """A volume for each pair of arrays "magnitude" and "phase", or for the one complex array.
 
     Its name, an attribute "domain" or the option says whether an array is k-space or an image (see `DOMAINS`); real
-    arrays are read as domain "image" only. An attribute "axes" or the option names its axes, but where two are longer
-    than 1 (row, column) and in pairs (…, row, column); those of no name in `PLANE` count as slices. Several arrays are
-    read where their names say the same.
+    arrays are read as "image" only. An attribute "axes" or the option names its axes, but where two are longer than 1
+    (row, column) and in pairs (…, row, column). Several arrays are read where their names say the same.
     """
     if path.suffix.lower() == ".hdr":
         path = path.with_suffix(".CFL" if path.suffix.isupper() else ".cfl")
@@ -59,8 +55,8 @@ def open_volumes(path: Path, options: Options) -> list[Volume]:
             low, high = float(np.min(phase)), float(np.max(phase))
             info |= phase_unit(low, high, phase.dtype, options.get("phase_unit"))
         subject = next(filter(None, (_said(array, n) for n in SUBJECT_NAMES)), path.stem)
-        shape = sizes(array.shape, axes)
-        volumes.append(Volume(path, "arrays", domain, shape, subject, key, info, reader=read_slice))
+        volume = Volume(path, "arrays", domain, sizes(array.shape, axes), subject, key, info, reader=read_slice)
+        volumes.append(volume)
     return volumes
 
 
@@ -74,7 +70,7 @@ def read_slice(volume: Volume, index: int) -> np.ndarray:
 
 
 def _candidates(arrays: Mapping[str, Any], phases: Mapping[str, str], options: Options) -> dict[str, Any]:
-    """Arrays that hold complex numbers or a magnitude with its phase; real ones where the options ask for them."""
+    """Complex arrays and magnitudes with a phase; real ones where the options ask for them."""
     many = {k: a for k, a in arrays.items() if len(a.shape) > 1}
     found = {k: a for k, a in many.items() if k in phases or a.dtype.kind == "c" or a.dtype.names == ("real", "imag")}
     if options.get("domain") == "image" and (not found or options.get("array")):
@@ -100,11 +96,9 @@ def _axes(path: Path, array: Any, said: str | None, is_pair: bool, domain: str) 
             axes[plane[0]], axes[plane[1]] = "row", "column"
     known = [axis in AXES for axis, size in zip(axes, shape, strict=False) if size > 1]
     once = axes.count("row") == axes.count("column") == 1 >= axes.count("coil")
-    advice = f"say what they are, such as --axes {','.join(AXES[-len(shape) :])}"
-    require(
-        len(axes) == len(shape) and once and all(known),
-        f"axes {shape}: expected names for all of {', '.join(AXES)}, got {','.join(axes)}; {advice}",
-    )
+    got = f"got {','.join(axes)}; say what they are, such as --axes {','.join(AXES[-len(shape) :])}"
+    fits = len(axes) == len(shape) and once and all(known)
+    require(fits, f"axes {shape}: expected names for all of {', '.join(AXES)}, {got}")
     return tuple(axes[::step])
 
 
