@@ -13,8 +13,7 @@ from perpcore.data.kspace import crop_center, fft2c, ifft2c
 from perpcore.data.readers.base import UnreadableFileError, Volume
 from perpcore.data.readers.open import open_file, open_source
 
-UNSAMPLED = 0.02
-"""Share of zeros above which k-space of a format that does not say is undersampled."""
+UNSAMPLED = 0.02  # share of zeros above which k-space of a format that does not say is undersampled
 KNOWN = ("fov_mm", "recon_fov_mm", "padding", "acquisition", "phase_unit", "partner", "affine")
 
 
@@ -51,10 +50,9 @@ def require_fully_sampled(volume: Volume, index: int | None = None) -> None:
     """Raise UnreadableFileError where a slice, by default the middle one, is undersampled."""
     index = len(volume) // 2 if index is None else index
     if is_undersampled(volume, index):
-        raise UnreadableFileError(
-            f"{volume.path}: slice {index}: expected fully sampled k-space as a training target, got undersampled: "
-            "it can be the input of a reconstruction only"
-        )
+        wanted = "expected fully sampled k-space as a training target"
+        said = f"{wanted}, got undersampled: it can be the input of a reconstruction only"
+        raise UnreadableFileError(f"{volume.path}: slice {index}: {said}")
 
 
 def read_kspace(path: Path | str, **options: Any) -> Tensor:
@@ -68,10 +66,7 @@ def read_image(path: Path | str, **options: Any) -> Tensor:
 
 
 def read_image_pair(fixed: Path | str, moving: Path | str, size: int, **options: Any) -> tuple[Tensor, Tensor]:
-    """Two images to register, cropped in k-space to (size, size), maximum magnitude 1.
-
-    Raises ValueError naming both files where their shapes differ, or where they are smaller.
-    """
+    """Two images to register, cropped in k-space to (size, size), maximum magnitude 1; ValueError for other shapes."""
     images = [read_image(path, **options) for path in (fixed, moving)]
     expected, got = (tuple(image.shape) for image in images)
     if expected != got:
@@ -83,10 +78,7 @@ def read_image_pair(fixed: Path | str, moving: Path | str, size: int, **options:
 
 
 def describe(source: Path | str, *, size: int | None = None, **options: Any) -> str:
-    """What a file or folder holds and does not say, and what training at matrix `size` makes of it.
-
-    `source` and `options` are those of `open_source`.
-    """
+    """What a `source` of `open_source` holds and does not say, and what training at matrix `size` makes of it."""
     volumes = open_source(source, **options)
     lines = [f"{source}: volumes: {len(volumes)}, subjects: {len({v.subject for v in volumes})}"]
     for volume in volumes:
