@@ -9,12 +9,11 @@ import pandas as pd
 
 from perpcore.data.readers.base import Options, Volume, crop_fov, parse_header, readout, require
 
+# Flags of noise, navigation, phase correction, feedback, dummy, surface coil, stabilization.
 NOT_IMAGING = (19, 23, 24, 26, 27, 28, 29, 30, 31)
-"""Flags of noise, navigation, phase correction, feedback, dummy, surface coil, stabilization."""
 CALIBRATION, CALIBRATION_AND_IMAGING, REVERSE, LAST_KNOWN = 20, 21, 22, 31
+# What tells volumes apart; `segment` does not: it only says when a line was acquired.
 LABELS = ["encoding_space_ref", "contrast", "repetition", "set", "phase"]
-"""What tells volumes apart. Lines that differ in `average` alone are averaged; `segment` only says when in a segmented
-scan a line was acquired."""
 ROW = "kspace_encode_step_1"
 
 
@@ -28,8 +27,7 @@ def open_volumes(path: Path, options: Options) -> list[Volume]:
 
     Rows are phase-encoding lines, columns the readout, its oversampling removed when a slice is read. Undersampled is a
     volume without some line within the limits of the header, so that partial Fourier scans are not. Raises ValueError
-    for 3D and non-Cartesian scans, compressed lines, flags without a standard meaning, and lines that nothing but their
-    order tells apart.
+    for scans that are not 2D Cartesian, unknown flags, and lines that nothing but their order tells apart.
     """
     with h5py.File(path, "r") as file:
         groups = groups_of(file)
@@ -61,8 +59,8 @@ def open_volumes(path: Path, options: Options) -> list[Volume]:
         info: dict[str, Any] = {name: (y, x) for name, (x, y) in fields.items()}
         slices = [dict(one[ROW]) for _, one in found.groupby("slice")]
         info["undersampled"] = any(set(range(low, high + 1)) - set(steps.values()) for steps in slices)
-        info["samples"] = samples
-        info["lines"] = [{number: step - center + rows // 2 for number, step in steps.items()} for steps in slices]
+        lines_at = [{number: step - center + rows // 2 for number, step in steps.items()} for steps in slices]
+        info |= {"samples": samples, "lines": lines_at}
         key = " ".join(groups + [f"{n}={k}" for n, k in zip(LABELS, labels, strict=True) if lines[n].nunique() > 1])
         subject, shape = header["patient"] or path.stem, (len(slices), coils[0], rows, columns)
         volumes.append(Volume(path, "mrd", "kspace", shape, subject, key, info, reader=read_slice))
