@@ -9,8 +9,8 @@ import numpy as np
 from perpcore.data.readers.base import Options, Volume, naming, phase_unit, require, turned
 
 SUFFIX = re.compile(r"\.nii(\.gz)?$", re.IGNORECASE)
+# How names end, as in `x_mag`, `x_e1_ph`, `x_phase1`; or what follows BIDS's `part-`.
 PARTS = {"magnitude": "mag|magnitude", "phase": "ph|phase", "real": "real", "imaginary": "imag|imaginary"}
-"""How names end, as in `x_mag`, `x_e1_ph`, `x_phase1`; or what follows BIDS's `part-`."""
 PARTNER = {"magnitude": "phase", "phase": "magnitude", "real": "imaginary", "imaginary": "real"}
 
 
@@ -18,8 +18,7 @@ def open_volumes(path: Path, options: Options) -> list[Volume]:
     """Volumes of a complex file, or of two files that belong together, whichever is named.
 
     A name that says no part of `PARTS` is a magnitude; without its phase, it is read as domain "image" only. Each index
-    of a fourth axis (time, echoes) gives a volume. Slices are as in the file: rows along its second axis, columns along
-    its first; `info["affine"]` says where they lie.
+    of a fourth axis gives a volume. Rows are along the file's second axis, columns along its first.
     """
     image = _load(path)
     columns, rows, slices, frames, *more = (*image.shape, 1, 1)[: max(4, image.ndim)]
@@ -40,12 +39,9 @@ def open_volumes(path: Path, options: Options) -> list[Volume]:
         wanted = f"a file beside it whose name ends in {PARTS[PARTNER[part]]}"
         advice = ", or --domain image" if part == "magnitude" else ""
         require(may_be_alone, f"{part} without {PARTNER[part]}: expected {wanted}{advice}")
-    shape, subject = (slices, 1, rows, columns), SUFFIX.sub("", path.name)
-    volumes = []
-    for n in range(frames):
-        key = f"frame {n}" if frames > 1 else ""
-        volumes.append(Volume(path, "nifti", "image", shape, subject, key, info | {"frame": n}, reader=read_slice))
-    return volumes
+    scan = (path, "nifti", "image", (slices, 1, rows, columns), SUFFIX.sub("", path.name))
+    keys = [f"frame {n}" for n in range(frames)] if frames > 1 else [""]
+    return [Volume(*scan, key, info | {"frame": n}, reader=read_slice) for n, key in enumerate(keys)]
 
 
 def read_slice(volume: Volume, index: int) -> np.ndarray:
@@ -67,7 +63,7 @@ def _load(path: Path) -> Any:
 
 
 def _phase_unit(path: Path, wanted: str | None) -> dict[str, Any]:
-    """Unit of the phase in a file; whole numbers stay whole numbers where slope and intercept are."""
+    """Unit of the phase in a file; whole numbers stay so where slope and intercept are."""
     pixels = _load(path).dataobj
     slope, inter = float(pixels.slope), float(pixels.inter)
     with naming(path):
