@@ -13,15 +13,13 @@ from perpcore.data.readers.base import Options, UnreadableFileError, Volume, nam
 
 FORMATS = {"fastmri": fastmri, "calgary": calgary, "mrd": mrd, "nifti": nifti, "arrays": arrays}
 SUFFIXES = (".h5", ".hdf5", ".mrd", ".npy", ".npz", ".mat", ".nii", ".nii.gz", ".cfl")
-MAX_SLICE = 2**28
-"""Complex numbers in one slice of all coils, 2 GB: more is a damaged header, not an MR image."""
+MAX_SLICE = 2**28  # complex numbers in one slice of all coils, 2 GB: more is a damaged header, not an MR image
 
 
 def open_file(path: Path | str, format: str = "auto", **options: Unpack[Options]) -> list[Volume]:
     """Volumes of one file, in one of `FORMATS`; "auto" looks into the file.
 
-    Raises FileNotFoundError, PermissionError, or UnreadableFileError of one line that names the file, what was
-    expected, what came, and the option of `Options` that settles it.
+    Raises OSError, or UnreadableFileError of one line: the file, expected, got, and which of `Options` settles it.
     """
     path, domain = Path(path), options.get("domain")
     if format not in (*FORMATS, "auto"):
@@ -47,7 +45,7 @@ def open_file(path: Path | str, format: str = "auto", **options: Unpack[Options]
 def open_source(source: Path | str, *, skip_bad: bool = False, **options: Unpack[Options]) -> list[Volume]:
     """Volumes of a file, or of all files below a folder, sorted by name; `source` is a path or "FORMAT:PATH".
 
-    A file of a folder that cannot be read is an error, unless `skip_bad`: then it is reported and left out.
+    With `skip_bad` a file of a folder that cannot be read is no error, but reported and left out.
     """
     format, _, name = str(source).partition(":")
     if format not in (*FORMATS, "auto") or not name:
@@ -73,13 +71,12 @@ def open_source(source: Path | str, *, skip_bad: bool = False, **options: Unpack
 def fingerprint(volumes: Sequence[Volume]) -> str:
     """12 hex digits that name what is read, wherever the files lie and whenever they were copied.
 
-    A hash of names, sizes, shapes, subjects and contents: of a file of more than 4 MiB, 64 blocks of 64 KiB spread
-    evenly, so that one replaced under its name counts as another.
+    A hash of names, sizes, shapes, subjects and contents: of a file of more than 4 MiB, 64 blocks of 64 KiB.
     """
-    said = [
-        (v.path.name, v.domain, v.key, v.shape, v.subject, str(v.info.get("axes")), str(v.info.get("phase_unit")))
-        for v in volumes
-    ]
+    said = []
+    for v in volumes:
+        axes, unit = str(v.info.get("axes")), str(v.info.get("phase_unit"))
+        said.append((v.path.name, v.domain, v.key, v.shape, v.subject, axes, unit))
     digest = hashlib.sha256(repr(sorted(said)).encode())
     files = {v.path for v in volumes} | {v.info.get("partner", v.path) for v in volumes}
     for path in sorted(files, key=lambda p: (p.name, p)):
