@@ -1,12 +1,9 @@
 """The ⊥-loss of Terpstra et al. 2022 and the losses it is compared with.
 
-Throughout, Ŷ (``pred``) is the prediction, Y (``target``) the target and Δφ the angle between
-them. A *vector field* is either a complex tensor of any shape, each element a vector in R², or a
-real tensor whose axis ``dim`` holds the n ≥ 2 components. Half-precision input is computed and
-returned in float32, as autocast does for losses.
-
-Every loss takes an optional ``mask``, boolean and broadcastable to the map of pixels: pixels
-outside count neither in the value nor in the gradient, whatever they hold.
+Throughout, Ŷ (``pred``) is the prediction, Y (``target``) the target and Δφ the angle between them. A *vector field* is
+a complex tensor of any shape, or a real tensor whose axis ``dim`` holds the n ≥ 2 components. Half-precision input is
+computed and returned in float32. Every loss takes an optional ``mask``, boolean and broadcastable to the map of pixels:
+pixels outside count neither in the value nor in the gradient, whatever they hold.
 """
 
 from __future__ import annotations
@@ -65,28 +62,23 @@ def perpendicular(
     .. math:: L_\perp = |Y|\,|\sin\Delta\varphi| \text{ for } |\Delta\varphi| < \pi/2,
               \quad 2|Y| - |Y|\,|\sin\Delta\varphi| \text{ else.}
 
-    It does not depend on |Ŷ|, is continuous at 90° and rises to 2|Y| at 180°. Its gradient with
-    respect to Ŷ is tangential, of size |Y||cos Δφ|/|Ŷ|. At Ŷ = 0 the direction is undefined:
-    where |Ŷ| < eps·|Y|, L⊥ is replaced by its linear interpolation along the ray to |Y| at Ŷ = 0,
-    its mean over all directions. So the gradient is at most 1/eps outside that disc and √2/eps
-    inside, and at Ŷ = 0 it points along Y (size 1/eps) instead of vanishing.
+    Its gradient with respect to Ŷ is tangential, of size |Y||cos Δφ|/|Ŷ|. At Ŷ = 0 the direction is undefined: where
+    |Ŷ| < eps·|Y|, L⊥ is replaced by its linear interpolation along the ray to |Y| at Ŷ = 0, its mean over all
+    directions. So the gradient is at most 1/eps outside that disc and √2/eps inside, and at Ŷ = 0 it points along Y.
 
     Parameters
     ----------
     pred, target : Tensor
-        Complex, of one shape; or real floating point with the n-vectors along `dim`.
-    dim : int, optional
-        Axis of the vector components; required for real input, absent for complex input.
+        Complex, of one shape; or real floating point with the n-vectors along `dim`, which is for these only.
     normalize_by : {"prediction", "target"}
-        "prediction" is the article's. "target" exchanges the roles of Ŷ and Y:
-        |Ŷ||sin Δφ|, the form of the 2021 abstract, kept for the ablation.
+        "target" exchanges the roles of Ŷ and Y: |Ŷ||sin Δφ|, the form of the 2021 abstract, for the ablation.
     continuation : bool
-        False leaves out eq. 4, so that Ŷ = −Y costs nothing; kept for the ablation.
+        False leaves out eq. 4, so that Ŷ = −Y costs nothing; for the ablation.
     eps : float
-        Radius, relative to |Y|, of the disc around Ŷ = 0 described above; 0 < eps ≤ 1.
+        Radius, relative to |Y|, of the disc around Ŷ = 0; 0 < eps ≤ 1.
 
-    Returns a real map ≥ 0, in the units of the data, of the input's shape without `dim`. Raises
-    TypeError or ValueError naming the argument, what was expected and what came.
+    Returns a real map ≥ 0, in the units of the data, of the input's shape without `dim`. Raises TypeError or
+    ValueError naming the argument, what was expected and what came.
     """
     return _perp_and_sizes(pred, target, dim, None, normalize_by, continuation, eps)[0]
 
@@ -103,8 +95,7 @@ def _perp_and_sizes(
         raise ValueError(f"eps: expected 0 < eps <= 1, got {eps}")
     pair = [_components(_inside(single(x), mask, dim), dim) for x in (pred, target)]
     a, b = pair if normalize_by == "prediction" else pair[::-1]
-    # Where a = 0 it takes the direction of b, or any if b = 0 too, so that it has a gradient to
-    # leave zero by.
+    # Where a = 0 it takes the direction of b, or any if b = 0 too, so that it has a gradient to leave zero by.
     zero, both = _is_zero(a), _is_zero(a) & _is_zero(b)
     steered = [torch.where(zero, torch.where(both, 1, y.detach()), x) for x, y in zip(a, b, strict=True)]
     perp, size, true_size = l_perp(steered, b)
@@ -120,43 +111,35 @@ def _perp_and_sizes(
     return (perp, size, true_size) if normalize_by == "prediction" else (perp, true_size, size)
 
 
-def _l1(pred: Tensor, target: Tensor) -> Tensor:
-    return (pred - target).abs()
-
-
-def _l2(pred: Tensor, target: Tensor) -> Tensor:
-    return (pred - target).square()
-
-
 def _ssim(pred: Tensor, target: Tensor) -> Tensor:
     return 1 - ssim_map(pred, target)
 
 
 MagnitudeLoss = Callable[[Tensor, Tensor], Tensor]
-MAGNITUDE_LOSSES: dict[str, MagnitudeLoss] = {"l1": _l1, "l2": _l2, "ssim": _ssim}
+MAGNITUDE_LOSSES: dict[str, MagnitudeLoss] = {
+    "l1": partial(functional.l1_loss, reduction="none"), "l2": partial(functional.mse_loss, reduction="none"),
+    "ssim": _ssim,
+}  # fmt: skip
 
 
 class PerpLoss(nn.Module):
     r"""⊥+f = mean L⊥ + w · f(|Ŷ|, |Y|) (eq. 5), f a loss on magnitudes.
 
-    L⊥ is homogeneous of degree 1 in the data, ℓ2 of degree 2, SSIM of degree 0: what a weight
-    means depends on how the images are scaled. State both together.
+    L⊥ is homogeneous of degree 1 in the data, ℓ2 of degree 2, SSIM of degree 0: what a weight means depends on how the
+    images are scaled. State both together. `dim`, `normalize_by`, `continuation`, `eps`: see `perpendicular`.
 
     Parameters
     ----------
     magnitude : {"l2", "l1", "ssim"}, callable or None
-        f. A callable takes (|Ŷ|, |Y|) and returns a map, or a scalar if `reduction` is "mean"
-        and there is no mask. None leaves L⊥ alone, which does not determine |Ŷ|.
+        f. A callable takes (|Ŷ|, |Y|) and returns a map, or a scalar if `reduction` is "mean" and there is no mask.
+        None leaves L⊥ alone, which does not determine |Ŷ|.
     weight : float
         w, non-negative.
     reduction : {"mean", "sum", "none"}
         Over all pixels; with "ssim", which has fewer windows than pixels, only "mean".
     mix, trainable_mix : float, optional; bool
-        a of a·⊥ + (1 − a)·f, in [0, 1], the form of the authors' ⊥+SSIM, and whether it is a
-        parameter. Then `weight` must stay 1. An optimiser can lower the loss by moving a trainable
-        a to the cheaper term.
-    dim, normalize_by, continuation, eps
-        See `perpendicular`.
+        a of a·⊥ + (1 − a)·f, in [0, 1], the form of the authors' ⊥+SSIM (`weight` stays 1), and whether it is a
+        parameter. An optimiser can lower the loss by moving a trainable a to the cheaper term.
     """
 
     def __init__(
@@ -184,18 +167,12 @@ class PerpLoss(nn.Module):
         self.mix = nn.Parameter(torch.tensor(float(mix or 0))) if trainable_mix else mix
 
     def forward(self, pred: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return the loss of a prediction; shapes and errors as in `perpendicular`.
-
-        With SSIM, windows that lie inside the mask count.
-        """
+        """Return the loss of a prediction; as `perpendicular`. With SSIM, windows that lie inside the mask count."""
         perp, size, true_size = _perp_and_sizes(
             pred, target, self.dim, mask, self.normalize_by, self.continuation, self.eps
         )
-        perp_weight: float | Tensor = 1.0
-        weight: float | Tensor = self.weight
-        if self.mix is not None:
-            perp_weight = self.mix.clamp(0, 1) if isinstance(self.mix, Tensor) else self.mix
-            weight = 1 - perp_weight
+        mix = self.mix.clamp(0, 1) if isinstance(self.mix, Tensor) else self.mix
+        perp_weight, weight = (1.0, self.weight) if mix is None else (mix, 1 - mix)
         loss = perp_weight * _reduce(perp, self.reduction, mask)
         if self.magnitude is None:
             return loss
@@ -209,16 +186,9 @@ class PerpLoss(nn.Module):
             )
         return loss + weight * _reduce(value, self.reduction, mask)
 
-    def extra_repr(self) -> str:
-        return f"weight={self.weight}, dim={self.dim}, reduction={self.reduction!r}"
-
 
 class LpLoss(nn.Module):
-    """mean |Ŷ − Y|^p of complex images or, with `dim`, of vector fields.
-
-    p = 2 is the complex ℓ2 of eq. 1, p = 1 the complex ℓ1; p = 1 with `dim` is the end-point
-    error of registration.
-    """
+    """mean |Ŷ − Y|^p of complex images (p = 2: eq. 1) or, with `dim`, of vector fields (p = 1: end-point error)."""
 
     def __init__(self, p: int, dim: int | None = None, reduction: str = "mean") -> None:
         super().__init__()
@@ -234,9 +204,6 @@ class LpLoss(nn.Module):
         error = _components(inside[0] - inside[1], self.dim)
         size = norm(error) if self.p == 1 else inner(error, error)
         return _reduce(size, self.reduction, mask)
-
-    def extra_repr(self) -> str:
-        return f"p={self.p}, dim={self.dim}, reduction={self.reduction!r}"
 
 
 class SSIMLoss(nn.Module):
@@ -258,12 +225,10 @@ LOSSES: dict[str, Callable[..., nn.Module]] = {
 
 
 def ssim_map(pred: Tensor, target: Tensor) -> Tensor:
-    """Compute structural similarity in a uniform window, with the sample covariance (Wang 2004).
+    """Compute structural similarity in a uniform window, with the sample covariance (Wang 2004), as scikit-image does.
 
-    Equal to scikit-image's default and to the SSIM of the fastMRI benchmark.
-
-    `pred` and `target` are real images (..., row, column) of one shape; the range of each is its
-    target's maximum. Returns (..., row − 6, column − 6) for a window of 7 × 7; 1 where they agree.
+    `pred` and `target` are real images (..., row, column) of one shape; the range of each is its target's maximum.
+    Returns (..., row − 6, column − 6) for a window of 7 × 7; 1 where they agree.
     """
     check_same("pred", pred, "target", target)
     if pred.is_complex():
@@ -278,18 +243,15 @@ def ssim_map(pred: Tensor, target: Tensor) -> Tensor:
     peak = target.detach().amax((-2, -1))
     peak = (peak + (peak == 0))[..., None, None]
     c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
-    shape = pred.shape[:-2]
     # SSIM needs the two variances only as their sum: four maps instead of five.
     stack = torch.stack([pred, target, pred * pred + target * target, pred * target])
     channels = stack.reshape(1, -1, *pred.shape[-2:])
     kernel = channels.new_full((channels.shape[1], 1, window, window), 1 / window**2)
-    # As a depthwise convolution, 6 times faster than pooling on a CPU. Not in half precision:
-    # variances are differences of large numbers.
+    # A depthwise convolution is 6 times faster than pooling on a CPU. Half precision would spoil the variances.
     with torch.autocast(pred.device.type, enabled=False):
         pooled = functional.conv2d(channels, kernel, groups=channels.shape[1])
-    mx, my, squares, mxy = pooled.reshape(4, *shape, *pooled.shape[-2:])
-    product, means = mx * my, mx * mx + my * my
-    sample = window**2 / (window**2 - 1)
+    mx, my, squares, mxy = pooled.reshape(4, *pred.shape[:-2], *pooled.shape[-2:])
+    product, means, sample = mx * my, mx * mx + my * my, window**2 / (window**2 - 1)
     luminance = (2 * product + c1) / (means + c1)
     similarity: Tensor = luminance * (2 * sample * (mxy - product) + c2) / (sample * (squares - means) + c2)
     return similarity
@@ -329,12 +291,11 @@ def _whole_windows(mask: Tensor | None, like: Tensor) -> Tensor | None:
 
 
 def _reduce(x: Tensor, reduction: str, mask: Tensor | None) -> Tensor:
-    if mask is None:
-        return x.mean() if reduction == "mean" else x.sum() if reduction == "sum" else x
-    counted = mask.bool().expand(x.shape)
-    x = torch.where(counted, x, 0)
-    if reduction == "mean":
-        if not counted.any():
-            raise ValueError("mask: expected at least one pixel (one window, for SSIM) inside")
-        return x.sum() / counted.sum()
-    return x.sum() if reduction == "sum" else x
+    if mask is not None:
+        counted = mask.bool().expand(x.shape)
+        x = torch.where(counted, x, 0)
+        if reduction == "mean":
+            if not counted.any():
+                raise ValueError("mask: expected at least one pixel (one window, for SSIM) inside")
+            return x.sum() / counted.sum()
+    return x if reduction == "none" else x.sum() if reduction == "sum" else x.mean()
