@@ -4,8 +4,6 @@ A rule reads numbers of the committed figures only. A claim is reproduced where 
 partly where some do, not reproduced where none does.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -6,8 +6,6 @@ computed and returned in float32. Every loss takes an optional ``mask``, boolean
 pixels outside count neither in the value nor in the gradient, whatever they hold.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from itertools import combinations

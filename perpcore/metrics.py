@@ -4,8 +4,6 @@ Every metric of images takes ``(pred, target, mask)``: complex images (batch, ro
 foreground as a boolean mask of the same shape, and returns (batch,) real numbers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

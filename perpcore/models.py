@@ -1,7 +1,5 @@
 """Networks. Complex images in, complex images or displacement fields out; real only inside."""
 
-from __future__ import annotations
-
 import json
 
 import torch

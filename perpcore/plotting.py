@@ -1,7 +1,5 @@
 """What several notebooks share: the style, pictures of images and fields, figures and tables."""
 
-from __future__ import annotations
-
 import io
 import json
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Confidence intervals and paired tests over test images and seeds."""
 
-from __future__ import annotations
-
 from collections.abc import Container, Sequence
 from typing import Any, NamedTuple
 

@@ -4,8 +4,6 @@ The landscape of a loss is its value for predictions Ŷ = ρ·exp(iΔφ)·Y of a
 the same ratio ρ and angle Δφ in every pixel, so that SSIM, which needs a neighbourhood, is treated like the others.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import scipy  # loads its parts when they are used: `stats` takes a second
 import torch

@@ -1,7 +1,5 @@
 """A device, a learning-rate schedule, and the one training loop."""
 
-from __future__ import annotations
-
 import io
 import math
 import pickle

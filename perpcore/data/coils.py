@@ -1,7 +1,5 @@
 """Several receive coils: sensitivities, the forward model and its adjoint."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from jaxtyping import Complex, Shaped

@@ -6,8 +6,6 @@ order. `dataset[i]` is a named tuple without batch axis, of which a `DataLoader`
 `dataset.batch(indices)` draws several at once, which is faster.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 

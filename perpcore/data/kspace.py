@@ -4,8 +4,6 @@ Images and k-space are complex tensors (..., row, column), with the centre of k-
 Masks are boolean tensors, True where k-space is sampled.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Measured training, validation and test data, split by subject."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import count

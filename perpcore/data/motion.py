@@ -11,8 +11,6 @@ of the *fixed* image and says where in the *moving* image each pixel comes from:
 A positive component 1 so fetches tissue from further down: in the fixed image it lies higher.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -5,8 +5,6 @@ does not depend on the batch it is drawn in; the pixels are computed in batches 
 Lengths are in units of half the field of view: the same anatomy at every matrix size.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """What is trained: a configuration names everything that a result depends on."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar

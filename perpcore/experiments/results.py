@@ -4,8 +4,6 @@ Precomputed results come with the project in data/results/<preset>/, own ones li
 to `RESULTS_VERSION`.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import os

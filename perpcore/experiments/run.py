@@ -1,7 +1,5 @@
 """How a configuration becomes a result: data, model, loss → `fit` → test → file."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys

@@ -1,7 +1,5 @@
 """Tuning trials and ablations: small runs, judged on validation data."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any, NamedTuple
 
