@@ -184,6 +184,9 @@ class PerpLoss(nn.Module):
             )
         return loss + weight * _reduce(value, self.reduction, mask)
 
+    def extra_repr(self) -> str:
+        return f"weight={self.weight}, dim={self.dim}, reduction={self.reduction!r}"
+
 
 class LpLoss(nn.Module):
     """mean |Ŷ − Y|^p of complex images (p = 2: eq. 1) or, with `dim`, of vector fields (p = 1: end-point error)."""
@@ -202,6 +205,9 @@ class LpLoss(nn.Module):
         error = _components(inside[0] - inside[1], self.dim)
         size = norm(error) if self.p == 1 else inner(error, error)
         return _reduce(size, self.reduction, mask)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}, dim={self.dim}, reduction={self.reduction!r}"
 
 
 class SSIMLoss(nn.Module):

@@ -310,6 +310,11 @@ def test_compiled_losses_and_gradients_agree() -> None:
     torch.testing.assert_close(gradient, _gradient(a, b))
 
 
+def test_a_printed_loss_states_its_weight() -> None:
+    assert str(PerpLoss("l1", weight=3.0)) == "PerpLoss(weight=3.0, dim=None, reduction='mean')"
+    assert str(LpLoss(1, dim=1)) == "LpLoss(p=1, dim=1, reduction='mean')"
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_losses_survive_pickling_saving_and_copying(name: str) -> None:
     a, b = pair_for(name)

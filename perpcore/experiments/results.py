@@ -122,12 +122,14 @@ def read_result(path: Path) -> tuple[Result, int]:
                 group: {name: values[()] for name, values in file[group].items()}
                 for group in (*_TABLES, "examples", "weights")
             }
+        tables = {name: pd.DataFrame(groups[name]) for name in _TABLES}
+        examples = {
+            name: parts.astype(np.float32).view(np.complex64)[..., 0] for name, parts in groups["examples"].items()
+        }
+        weights = {name: torch.from_numpy(array.astype(np.float32)) for name, array in groups["weights"].items()}
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         message = f"{path}: damaged, or not a result ({error}); delete it to train the run again"
         raise DamagedResultError(message) from None
-    tables = {name: pd.DataFrame(groups[name]) for name in _TABLES}
-    examples = {name: parts.astype(np.float32).view(np.complex64)[..., 0] for name, parts in groups["examples"].items()}
-    weights = {name: torch.from_numpy(array.astype(np.float32)) for name, array in groups["weights"].items()}
     return Result(config, examples=examples, weights=weights, provenance=made, **tables), version
 
 

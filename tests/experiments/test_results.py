@@ -109,6 +109,15 @@ def test_damaged_files_are_named_and_not_used(path: Path, damage: str) -> None:
         load_result(path, CONFIG)
 
 
+def test_tables_that_do_not_fit_together_are_damage(result: Result, path: Path) -> None:
+    write_result(path, result)
+    with h5py.File(path, "r+") as file:
+        del file["metrics/psnr"]
+        file["metrics/psnr"] = np.zeros(1)
+    with pytest.raises(DamagedResultError, match=f"{path}: damaged"):
+        read_result(path)
+
+
 def test_every_run_of_the_figures_is_precomputed_in_this_version() -> None:
     configs = [c for runs_of in COMPARISONS.values() for c in runs_of("full")]
     for config in configs:

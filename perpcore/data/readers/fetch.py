@@ -29,8 +29,10 @@ def fetch(name: str) -> Path:
     """
     if name not in SOURCES:
         raise ValueError(f"name: expected one of {', '.join(SOURCES)}, got {name!r}")
-    import pooch
-
+    try:
+        import pooch
+    except ImportError:
+        raise ValueError("fetching needs pooch: pip install pooch") from None
     file, folder, sha256 = SOURCES[name]
     mirror = os.environ.get("PERPCORE_MIRROR") or folder
     address = f"{mirror.rstrip('/')}/{file}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -72,6 +73,12 @@ def test_offline_says_what_to_do(folder: Path, monkeypatch) -> None:
         fetch.fetch("head")
     with pytest.raises(ValueError, match="name: expected one of head, brain, got 'liver'"):
         fetch.fetch("liver")
+
+
+def test_without_pooch_says_how_to_get_it(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    with pytest.raises(ValueError, match="fetching needs pooch: pip install pooch"):
+        fetch.fetch("head")
 
 
 def test_addresses_are_those_of_the_measured_test_files(measured_data: Path) -> None:
