@@ -64,7 +64,7 @@ def train(
     """Train runs; continue where they were interrupted, pass over those that are done.
 
     Args:
-        what: "all", a comparison (recon, unrolled, registration), or the name of one run.
+        what: "all", a comparison (recon or one of its two, brain and abdomen; registration), or the name of one run.
         preset: Size of the experiments.
         device: "auto", "cpu", "cuda" or "mps".
         workers: Runs at a time; 0: one per CPU core (at most 8), one on a GPU.
@@ -75,13 +75,13 @@ def train(
         skip_bad: Report files and slices of `data` that cannot be read, and go on without them.
         reading: What the files do not say of themselves.
     """
-    configs: list[Any] = [c for c in all_configs(preset) if what in ("all", c.comparison, c.name)]
+    configs: list[Any] = [c for c in all_configs(preset) if what in ("all", c.task, c.comparison, c.name)]
     if data:
         if what not in ("recon", "registration"):
             raise ValueError(f"what: expected recon or registration with data, got {what!r}")
         fields = measured_fields(data, test_subjects, skip_bad=skip_bad, **reading)
         configs = list(COMPARISONS[what](preset, **fields))
-    elif what in COMPARISONS:
+    elif what != "all" and len(configs) > 1:  # a comparison, without its ablations
         configs = [c for c in configs if c.evaluate_on == "test"]
     if not configs:
         known = f"all, {', '.join(COMPARISONS)} or the name of a run of preset {preset}"
@@ -112,7 +112,7 @@ def reconstruct(
 
     Args:
         file: "PATH" or "FORMAT:PATH".
-        network: One that comes with the project, such as recon/perp_l2.
+        network: One that comes with the project, such as brain/perp_l2.
         out: .npy (complex), .h5 (magnitude, phase), .nii or .nii.gz (two files, with the affine).
         reading: What the file does not say of itself.
     """

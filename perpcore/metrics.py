@@ -23,41 +23,49 @@ PerImage = Float[Tensor, "batch"]
 
 
 def ssim(pred: Images, target: Images, mask: Mask | None = None) -> PerImage:
-    """Return the mean SSIM of the magnitudes (whole image, 7×7 uniform window, range max |Y|)."""
-    return ssim_map(_magnitude(pred), _magnitude(target)).mean(PIXELS)
+    """Return the mean SSIM of the magnitudes inside the mask (7×7 uniform window, range max |Y|)."""
+    similarity = ssim_map(_magnitude(pred), _magnitude(target))
+    border = (target.shape[-1] - similarity.shape[-1]) // 2  # windows that reach over the edge are left out
+    inside = None if mask is None else mask[..., border : mask.shape[-2] - border, border : mask.shape[-1] - border]
+    return _mean(similarity, inside)
 
 
 def psnr(pred: Images, target: Images, mask: Mask | None = None) -> PerImage:
-    """Return the PSNR of the magnitudes in dB (whole image, peak max |Y|)."""
+    """Return the PSNR of the magnitudes in dB (mean squared error inside the mask, peak max |Y|)."""
     size = _magnitude(target)
-    mse = (_magnitude(pred) - size).square_().mean(PIXELS)
+    mse = _mean((_magnitude(pred) - size).square(), mask)
     return 10 * torch.log10(size.amax(PIXELS).square() / mse)
 
 
 def nrmse(pred: Images, target: Images, mask: Mask | None = None) -> PerImage:
-    """Return ‖|Ŷ| − |Y|‖ / ‖Y‖, over the whole image."""
-    return image_norm(pred.abs() - target.abs()) / image_norm(target)
+    """Return ‖|Ŷ| − |Y|‖ / ‖Y‖ inside the mask."""
+    return (_mean((pred.abs() - target.abs()).square(), mask) / _mean(target.abs().square(), mask)).sqrt()
 
 
 def complex_nrmse(pred: Images, target: Images, mask: Mask | None = None) -> PerImage:
-    """Return ‖Ŷ − Y‖ / ‖Y‖ of the complex images."""
-    return image_norm(pred - target) / image_norm(target)
+    """Return ‖Ŷ − Y‖ / ‖Y‖ of the complex images inside the mask."""
+    return (_mean((pred - target).abs().square(), mask) / _mean(target.abs().square(), mask)).sqrt()
 
 
 def phase_error(pred: Images, target: Images, mask: Mask | None = None) -> PerImage:
-    """Return the mean of |Δφ| in rad, weighted with |Y|; 0 … π, without wraps.
+    """Return the mean of |Δφ| in rad inside the mask, weighted with |Y|; 0 … π, without wraps.
 
     Δφ is the angle of the inner product Ŷ·conj(Y), not a difference of two angles.
     """
     weight = target.abs()
-    return ((pred * target.conj()).angle().abs() * weight).sum(PIXELS) / weight.sum(PIXELS)
+    return _mean((pred * target.conj()).angle().abs() * weight, mask) / _mean(weight, mask)
 
 
 def magnitude_bias(pred: Images, target: Images, mask: Mask | None = None) -> PerImage:
     """Return Σ(|Ŷ| − |Y|) / Σ|Y| inside the mask; negative: underestimated."""
-    inside = torch.ones_like(target.real) if mask is None else mask.to(target.real.dtype)
-    size = target.abs()
-    return ((pred.abs() - size) * inside).sum(PIXELS) / (size * inside).sum(PIXELS)
+    return _mean(pred.abs() - target.abs(), mask) / _mean(target.abs(), mask)
+
+
+def _mean(values: Tensor, mask: Mask | None) -> PerImage:
+    if mask is None:
+        return values.mean(PIXELS)
+    inside = mask.to(values.dtype)
+    return (values * inside).sum(PIXELS) / inside.sum(PIXELS)
 
 
 def _magnitude(x: Images) -> Tensor:
@@ -82,6 +90,8 @@ METRICS: dict[str, Metric] = {
     "complex_nrmse": Metric(complex_nrmse, "complex NRMSE", "lower"),
     "phase_error": Metric(phase_error, "phase error (rad)", "lower"),
     "magnitude_bias": Metric(magnitude_bias, "magnitude bias", "zero"),
+    "ssim_whole": Metric(lambda pred, target, mask: ssim(pred, target), "SSIM, whole image", "higher"),
+    "psnr_whole": Metric(lambda pred, target, mask: psnr(pred, target), "PSNR (dB), whole image", "higher"),
 }
 
 

@@ -9,10 +9,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from perpcore._files import project_root
-from perpcore.data.coils import sense_adjoint, sense_forward
+from perpcore.data.coils import solve_sense
 from perpcore.data.motion import warp
 
 Images = Complex[Tensor, "batch row column"]
+
+START_WEIGHT, START_STEPS = 0.02, 8  # λ and iterations of the CG-SENSE image that cascades begin with
 
 
 class _Block(nn.Sequential):
@@ -48,8 +50,11 @@ class UNet(nn.Module):
         # The layout in which CPU and GPU convolutions are fastest.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def forward(self, image: Images) -> Images:
-        """Return corrected images; any size is padded inside. complex128 is computed in the dtype of the weights."""
+    def forward(self, image: Images, *acquisition: Tensor) -> Images:
+        """Return corrected images of any size; complex128 is computed in the dtype of the weights.
+
+        `acquisition`, what an `UnrolledNet` needs besides the image, is not looked at.
+        """
         if image.ndim != 3 or not image.is_complex():
             raise ValueError(
                 f"image: expected complex (batch, row, column), got {image.dtype} of shape {tuple(image.shape)}"
@@ -71,32 +76,49 @@ class UNet(nn.Module):
 
 
 class UnrolledNet(nn.Module):
-    """Cascades of a small U-Net and soft data consistency (after Schlemper et al. 2018).
+    """Cascades of a small CNN and data consistency by conjugate gradients (MoDL, Aggarwal et al. 2019).
 
-    Each cascade: x ← x − λ Aᴴ(A x − y) + CNN(x), with its own λ and network; A as in `coils`.
+    Begins with CG-SENSE. Each cascade: z = x + CNN(x), then x = argmin ‖A x − y‖² + λ‖x − z‖² with its own learnt λ
+    and, unless `shared`, its own CNN. The CNNs work at half resolution, on blocks of 2 × 2 pixels: a quarter of the
+    time, twice the field of view.
 
-    `chans` and `num_pool_layers` are the size of its U-Nets.
+    `chans` are the channels of the hidden layers, `cg_steps` the iterations of a cascade.
     """
 
-    def __init__(self, n_cascades: int = 3, chans: int = 16, num_pool_layers: int = 2) -> None:
+    def __init__(self, n_cascades: int = 3, chans: int = 32, cg_steps: int = 4, shared: bool = False) -> None:
         super().__init__()
-        self.networks = nn.ModuleList(UNet(chans, num_pool_layers) for _ in range(n_cascades))
-        self.step = nn.Parameter(torch.full((n_cascades,), 0.5))
+        self.cg_steps = cg_steps
+        self.networks = nn.ModuleList(_half_resolution_cnn(chans) for _ in range(1 if shared else n_cascades))
+        self.log_weight = nn.Parameter(torch.full((n_cascades,), 0.05).log())
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(
         self,
         zero_filled: Images,
-        kspace: Complex[Tensor, "batch coil row column"],
         coil_sensitivities: Complex[Tensor, "batch coil row column"],
         mask: Shaped[Tensor, "batch row column"],
     ) -> Images:
-        """Return images from Aᴴy, y, S and the sampling mask."""
-        image = zero_filled
-        for step, network in zip(self.step, self.networks, strict=True):
-            residual = sense_forward(image, coil_sensitivities, mask) - kspace
-            # The U-Net adds its correction to its input.
-            image = network(image) - step * sense_adjoint(residual, coil_sensitivities, mask)
+        """Return images from Aᴴy, S and the sampling mask, of any size."""
+        rows, columns = zero_filled.shape[-2:]
+        with torch.no_grad():  # nothing to learn in it
+            image = solve_sense(zero_filled, coil_sensitivities, mask, START_WEIGHT, steps=START_STEPS)
+        for cascade, weight in enumerate(self.log_weight.exp()):
+            x = functional.pad(torch.view_as_real(image).permute(0, 3, 1, 2), (0, columns % 2, 0, rows % 2))
+            network = self.networks[cascade % len(self.networks)]
+            correction = network(x.contiguous(memory_format=torch.channels_last))[..., :rows, :columns]
+            image = image + torch.complex(correction[:, 0], correction[:, 1])
+            image = solve_sense(zero_filled, coil_sensitivities, mask, weight, image, steps=self.cg_steps)
         return image
+
+
+def _half_resolution_cnn(chans: int) -> nn.Sequential:
+    layers: list[nn.Module] = [nn.PixelUnshuffle(2)]
+    for c_in in (8, chans, chans, chans):
+        layers += [nn.Conv2d(c_in, chans, 3, padding=1), nn.LeakyReLU(0.1, inplace=True)]
+    last = nn.Conv2d(chans, 8, 3, padding=1)
+    nn.init.normal_(last.weight, std=1e-3)
+    nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+    return nn.Sequential(*layers, last, nn.PixelShuffle(2))
 
 
 class MotionNet(nn.Module):
@@ -194,10 +216,10 @@ def pretrained_names() -> list[str]:
 def load_pretrained(name: str) -> nn.Module:
     """Load a trained network that comes with the project, for evaluation, on the CPU.
 
-    `name` is one of `pretrained_names()`: "recon/perp_l2" (a `UNet` for complex images (batch, row,
-    column), zero-filled and scaled to maximum 1), "unrolled/l1" (an `UnrolledNet`),
-    "registration/epe" (a `MotionNet`). `config` of the network is a dict of what trained it: data,
-    steps, learning rate, weight, seed. Raises ValueError for an unknown name and for a damaged file.
+    `name` is one of `pretrained_names()`: "brain/perp_l2" (an `UnrolledNet` for Aᴴy scaled to maximum 1),
+    "abdomen/unet_l2" (a `UNet` for zero-filled complex images), "registration/epe" (a `MotionNet`). `config` of the
+    network is a dict of what trained it: data, steps, learning rate, weight, seed. Raises ValueError for an unknown
+    name and for a damaged file.
     """
     if name not in pretrained_names():
         known = ", ".join(pretrained_names()) or "none"

@@ -35,7 +35,7 @@ def reconstruct(volume: Volume, network: nn.Module) -> np.ndarray:
             csm, mask = walsh_csm(kspace, min(24, *kspace.shape[1:])), (kspace != 0).any(0)
             zero_filled = sense_adjoint(kspace, csm)
             scale = zero_filled.abs().max()
-            output = network(zero_filled[None] / scale, kspace[None] / scale, csm[None], mask[None])
+            output = network(zero_filled[None] / scale, csm[None], mask[None])
         else:
             zero_filled = combined_image(volume, index)
             scale = zero_filled.abs().max()

@@ -75,6 +75,17 @@ def paired_test(values: np.ndarray, reference: np.ndarray) -> float:
     return float(scipy.stats.wilcoxon(a.mean(0), b.mean(0)).pvalue)
 
 
+def mean_test(values: np.ndarray, expected: float) -> float:
+    """p of the hypothesis that the mean of (seed, image) values is `expected`, as in `paired_test`.
+
+    A single value is exact: p is 0, or 1 where it equals `expected`.
+    """
+    values = np.atleast_2d(np.asarray(values, dtype=float))
+    if values.size == 1:
+        return float(values.item() == expected)
+    return paired_test(values, np.full_like(values, expected))
+
+
 def effect_size(values: np.ndarray, reference: np.ndarray) -> float:
     """Matched-pairs rank-biserial correlation (Kerby 2014) of images averaged over their seeds.
 

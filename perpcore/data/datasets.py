@@ -28,20 +28,7 @@ FOREGROUND = 0.1
 
 
 class ReconBatch(NamedTuple):
-    """One receive coil: network input, target and foreground, scaled to max |zero_filled| = 1."""
-
-    zero_filled: Images
-    target: Images
-    foreground: Masks
-
-    @property
-    def inputs(self) -> tuple[Tensor]:
-        """Arguments of `models.UNet`."""
-        return (self.zero_filled,)
-
-
-class SenseBatch(NamedTuple):
-    """Several receive coils: Aᴴy, target and foreground, and what data consistency needs."""
+    """Aᴴy, target and foreground, what was measured and how; scaled to max |zero_filled| = 1."""
 
     zero_filled: Images
     target: Images
@@ -51,9 +38,9 @@ class SenseBatch(NamedTuple):
     mask: Masks
 
     @property
-    def inputs(self) -> tuple[Tensor, ...]:
-        """Arguments of `models.UnrolledNet`."""
-        return self.zero_filled, self.kspace, self.coil_sensitivities, self.mask
+    def inputs(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Arguments of `models.UnrolledNet`, and of `models.UNet`, which looks at the first only."""
+        return self.zero_filled, self.coil_sensitivities, self.mask
 
 
 class RegistrationBatch(NamedTuple):
@@ -98,10 +85,10 @@ class Samples(Dataset[B], Generic[B]):
         split: str = "train",
         length: int = 1024,
         *,
-        size: int = 96,
-        accelerations: Sequence[int] = (4, 8),
-        sampling: str = "radial",
-        noise: float = 0.05,
+        size: int = 64,
+        accelerations: Sequence[int] = (4, 6, 8),
+        sampling: str = "random",
+        noise: float = 0.01,
         seed: int = 0,
         device: torch.device | str = "cpu",
     ) -> None:
@@ -129,82 +116,68 @@ class Samples(Dataset[B], Generic[B]):
         one, *others = self.accelerations
         return int(rng.choice(self.accelerations)) if others else one
 
-    def _mask_and_noise(self, key: list[int], n_coils: int | None = None) -> tuple[Tensor, Tensor, np.random.Generator]:
-        """Sampling mask and k-space noise of one sample, and the generator that goes on."""
+    def _acquisition(self, key: list[int], n_coils: int = 1) -> tuple[Tensor, Tensor, np.random.Generator]:
+        """Sampling mask and k-space noise (coil, row, column) of one sample, and the generator that goes on."""
         one, *others = self.accelerations
-        rng = np.random.default_rng([*key, 0 if others else one, *([47] if n_coils else [])])
+        rng = np.random.default_rng([*key, 0 if others else one])
         shape = (self.size, self.size)
         mask = sampling_mask(self.sampling, shape, self._acceleration(rng), rng)
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        of_coils = (n_coils, *shape) if n_coils else shape
-        return mask, complex_noise(of_coils, self.noise, generator, "cpu"), rng
+        return mask, self._noise((n_coils, *shape), self.noise, rng), rng
 
-    def _pixel_noise(self, indices: Sequence[int], key: int, sd: float) -> Tensor:
-        """Complex Gaussian noise (batch, row, column) on the pixels."""
-        drawn = []
-        for index in indices:
-            rng = np.random.default_rng([self.seed, key, index])
-            generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-            drawn.append(complex_noise((self.size, self.size), sd, generator, "cpu"))
-        return torch.stack(drawn).to(self.device)
-
-    def _undersample(self, images: Images, indices: Sequence[int], *key: int) -> Images:
-        """Zero-filled images from noisy undersampled k-space."""
-        drawn = [self._mask_and_noise([self.seed, *key, i]) for i in indices]
-        masks, noise = (torch.stack(x).to(images.device) for x in list(zip(*drawn, strict=True))[:2])
-        return ifft2c((fft2c(images) + noise) * masks)
+    @staticmethod
+    def _noise(shape: tuple[int, ...], sd: float, rng: np.random.Generator) -> Tensor:
+        return complex_noise(shape, sd, torch.Generator().manual_seed(int(rng.integers(2**62))), "cpu")
 
 
-class PhantomRecon(Samples[ReconBatch]):
-    """Undersampled generated images of one coil.
+class Recon(Samples[ReconBatch]):
+    """Fully sampled images seen by `n_coils` generated coils, undersampled, with noise in each coil.
 
-    `rough_phase` is the standard deviation in rad of a phase that is independent from pixel to pixel
-    and belongs to the true image, `target_noise` that of noise in each part of the training targets.
-    With `inputs` "magnitude" the network does not see the phase.
+    `target_noise` is the standard deviation of noise in each part of the training targets, for images of maximum 1.
+    Subclasses bring the `images`.
     """
 
-    def __init__(
-        self, *args: Any, rough_phase: float = 0.0, target_noise: float = 0.0, inputs: str = "complex", **options: Any
-    ) -> None:
+    def __init__(self, *args: Any, n_coils: int = 4, target_noise: float = 0.0, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.rough_phase, self.target_noise, self.inputs = rough_phase, target_noise, inputs
+        self.n_coils, self.target_noise = n_coils, target_noise
+
+    def images(self, indices: Sequence[int]) -> tuple[Images, Masks]:
+        """Fully sampled images of maximum 1, and their foreground."""
+        raise NotImplementedError
 
     def batch(self, indices: Sequence[int]) -> ReconBatch:
-        """Draw images `indices`, each with its own mask and noise."""
-        images, foreground = phantoms.generate(indices, self.size, seed=self.seed, device=self.device)
-        if self.rough_phase:
-            phase = self._pixel_noise(indices, 41, self.rough_phase).real
-            images = images * torch.polar(torch.ones_like(phase), phase)
-        zero_filled, target = scale_to_input(self._undersample(images, indices), images)
-        if self.inputs == "magnitude":
-            zero_filled = zero_filled.abs().to(images.dtype)
-        if self.target_noise and self.split == "train":
-            target = target + self._pixel_noise(indices, 43, self.target_noise)
-        return ReconBatch(zero_filled, target, foreground)
-
-
-class PhantomSense(Samples[SenseBatch]):
-    """The images of `PhantomRecon` seen by `n_coils` coils, each with its own noise."""
-
-    def __init__(self, *args: Any, n_coils: int = 8, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.n_coils = n_coils
-
-    def batch(self, indices: Sequence[int]) -> SenseBatch:
         """Draw images `indices`, each with its own mask, noise and coil sensitivities."""
-        images, foreground = phantoms.generate(indices, self.size, seed=self.seed, device=self.device)
-        masks, noise, maps = [], [], []
+        images, foreground = self.images(indices)
+        drawn = []
         for index in indices:
-            mask, of_coils, rng = self._mask_and_noise([self.seed, index], self.n_coils)
-            masks.append(mask)
-            noise.append(of_coils)
-            maps.append(simulate_csm(self.size, self.n_coils, rng))
-        mask, csm = (torch.stack(x).to(images.device) for x in (masks, maps))
-        measured = sense_forward(images, csm) + torch.stack(noise).to(images.device)
-        kspace = measured * mask.unsqueeze(1)
-        zero_filled = sense_adjoint(kspace, csm)
+            mask, noise, rng = self._acquisition([self.seed, index], self.n_coils)
+            sd = self.target_noise if self.split == "train" else 0.0
+            drawn.append(
+                (mask, noise, simulate_csm(self.size, self.n_coils, rng), self._noise(images.shape[1:], sd, rng))
+            )
+        mask, noise, csm, of_target = (torch.stack(x).to(images.device) for x in zip(*drawn, strict=True))
+        kspace = (sense_forward(images, csm) + noise) * mask.unsqueeze(1)
+        zero_filled, target = scale_to_input(sense_adjoint(kspace, csm), images)
         scale = zero_filled.abs().amax((-2, -1), keepdim=True)
-        return SenseBatch(zero_filled / scale, images / scale, foreground, kspace / scale.unsqueeze(1), csm, mask)
+        return ReconBatch(zero_filled, target + of_target, foreground, kspace / scale.unsqueeze(1), csm, mask)
+
+
+class PhantomRecon(Recon):
+    """Generated images of `anatomy`, "brain" or "abdomen".
+
+    `roughness` is the SD in rad of what a smooth trend does not explain of the phase; by default that of measured
+    images (`phantoms.ROUGHNESS`).
+    """
+
+    def __init__(self, *args: Any, anatomy: str = "brain", roughness: float | None = None, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.anatomy, self.roughness = anatomy, roughness
+
+    def images(self, indices: Sequence[int]) -> tuple[Images, Masks]:
+        """Draw images `indices` and where they show tissue."""
+        image, body = phantoms.generate(
+            indices, self.size, seed=self.seed, kind=self.anatomy, roughness=self.roughness, device=self.device
+        )
+        return image, body & foreground_mask(image)
 
 
 class PhantomMotion(Samples[RegistrationBatch]):
@@ -234,10 +207,17 @@ class PhantomMotion(Samples[RegistrationBatch]):
 
     def _states(self, indices: Sequence[int], displacement: Tensor) -> tuple[Tensor, ...]:
         """Fixed and moving image as if fully sampled, and the foreground of the fixed one."""
-        options: dict[str, Any] = {"seed": self.seed, "kind": "coronal", "device": self.device}
+        options: dict[str, Any] = {
+            "seed": self.seed, "kind": "abdomen", "roughness": 0.1, "texture": 0.15, "device": self.device
+        }  # fmt: skip
         moving = phantoms.generate(indices, self.size, **options)
         fixed = phantoms.generate(indices, self.size, displacement=displacement, **options)
         return fixed.image, moving.image, fixed.mask
+
+    def _undersample(self, images: Images, indices: Sequence[int], key: int) -> Images:
+        drawn = [self._acquisition([self.seed, key, i])[:2] for i in indices]
+        masks, noise = (torch.stack(x).to(images.device) for x in zip(*drawn, strict=True))
+        return ifft2c((fft2c(images) + noise[:, 0]) * masks)
 
 
 def scale_to_input(zero_filled: Images, target: Images) -> tuple[Images, Images]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from perpcore.data import motion
-from perpcore.data.datasets import Images, PhantomMotion, ReconBatch, Samples, foreground_mask, scale_to_input
+from perpcore.data.datasets import Images, Masks, PhantomMotion, Recon, Samples, foreground_mask
 from perpcore.data.kspace import crop_center, fft2c, ifft2c
 from perpcore.data.readers.base import UnreadableFileError, Volume
 from perpcore.data.readers.images import combined_image, require_fully_sampled
@@ -55,7 +55,7 @@ class _Measured(Samples[Any]):
             raise ValueError(f"test_subjects: no readable slice is left for {self.split}")
         self._image = lru_cache(maxsize=256)(self._prepare)
 
-    def images(self, indices: Sequence[int]) -> Images:
+    def slices_at(self, indices: Sequence[int]) -> Images:
         """Return fully sampled images `indices`, complex64 (batch, row, column).
 
         Training slices are drawn at random; those of validation and test are spread evenly over
@@ -77,21 +77,20 @@ class _Measured(Samples[Any]):
         return image / image.abs().max()
 
 
-class MeasuredRecon(_Measured):
-    """Undersampled measured images; further arguments as in `PhantomRecon`."""
+class MeasuredRecon(_Measured, Recon):
+    """Measured images, undersampled as in `Recon`: the coils are generated, the images are not."""
 
-    def batch(self, indices: Sequence[int]) -> ReconBatch:
-        """Draw slices `indices`, with masks and noise as in `PhantomRecon`."""
-        images = self.images(indices)
-        zero_filled = self._undersample(images, indices)
-        return ReconBatch(*scale_to_input(zero_filled, images), foreground_mask(images))
+    def images(self, indices: Sequence[int]) -> tuple[Images, Masks]:
+        """Return images `indices`, and where they show something."""
+        images = self.slices_at(indices)
+        return images, foreground_mask(images)
 
 
 class MeasuredMotion(_Measured, PhantomMotion):
     """Measured images, each moved by a generated field: the truth is known, the anatomy real."""
 
     def _states(self, indices: Sequence[int], displacement: Tensor) -> tuple[Tensor, ...]:
-        moving = self.images(indices)
+        moving = self.slices_at(indices)
         fixed = motion.warp(moving, displacement)
         return fixed, moving, foreground_mask(fixed)
 

@@ -86,13 +86,13 @@ def respiratory(
 ) -> Float[Tensor, "batch {dims} *space"]:
     """Respiratory-like fields number `indices` of the collection `seed`; (batch, dims, *space).
 
-    Mostly head–feet, largest at the diaphragm, fading towards the shoulders and the pelvis; the
-    spine and the body wall stay still. Amplitudes are uniform up to MAX_AMPLITUDE·size pixels, half
+    Mostly head–feet, largest at the diaphragm, fading smoothly towards the shoulders, the pelvis and
+    the body wall, and less at the spine. Amplitudes are uniform up to MAX_AMPLITUDE·size pixels, half
     of the breaths in either direction; a smooth deformation of a tenth to a quarter of the
     amplitude is added. Each field is shrunk until its Jacobian exceeds 0.1 everywhere: no folding.
 
     `size` is the number of pixels along each axis, at least 16; `dims` 2 is the coronal plane, 3 the
-    volume. With `sliding` the transition along the chest wall is a step of two pixels.
+    volume. With `sliding` the motion stops along the chest wall within about four pixels.
     """
     if dims not in (2, 3):
         raise ValueError(f"dims: expected 2 or 3, got {dims}")
@@ -111,10 +111,10 @@ def _respiratory_field(seed: int, index: int, size: int, dims: int, sliding: boo
     above, below = rng.uniform(0.3, 0.45), rng.uniform(0.5, 0.8)
     distance = y - diaphragm
     along = np.exp(-((distance / np.where(distance < 0, above, below)) ** 2))
-    wall = rng.uniform(0.6, 0.75)
-    edge = 4 / size if sliding else 0.12
-    across = 1 / (1 + np.exp((np.sqrt(x**2 + z**2) - wall) / (edge / 4)))
-    spine = 1 - 0.9 * np.exp(-((x / 0.1) ** 2) - ((z - 0.4 * (dims == 3)) / 0.2) ** 2)
+    # A mound that fades towards the body wall, or slides along it.
+    radius, wall = np.sqrt(x**2 + z**2), rng.uniform(0.6, 0.75)
+    across = 1 / (1 + np.exp((radius - wall) * size)) if sliding else np.exp(-((radius / wall) ** 4))
+    spine = 1 - 0.4 * np.exp(-((x / 0.25) ** 2) - ((z - 0.4 * (dims == 3)) / 0.3) ** 2)
     motion = along * across * spine
     field = np.zeros((dims,) + (size,) * dims)
     field[1] = amplitude * motion

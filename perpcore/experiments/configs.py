@@ -8,7 +8,11 @@ from perpcore.data.kspace import MASKS
 from perpcore.losses import LOSSES
 
 RECON_LOSSES = ("l1", "l2", "ssim", "perp_l1", "perp_l2", "perp_ssim")
+UNET_LOSSES = ("l2", "perp_l2")  # of the second network: what does the network change?
 REGISTRATION_LOSSES = ("epe", "l2", "perp_l1", "perp_l2")
+CLASSICAL = ("zero_filled", "cg_sense", "filter", "wavelet")
+ANATOMIES = {"brain": "smooth", "abdomen": "rough"}
+"""The two settings of the reconstructions, fixed by how rough the phase of their images is."""
 
 
 @dataclass(frozen=True)
@@ -22,19 +26,17 @@ class Config:
     loss: str = "l2"
     weight: float = 1.0
     loss_options: tuple[tuple[str, float | bool | str], ...] = ()  # more arguments of the loss
-    loss_scale: float = 1.0  # the loss is evaluated on images multiplied by this
     learning_rate: float = 2e-3
     steps: int = 1200
     batch_size: int = 4
     seed: int = 0  # of the initial weights and of the training images
-    chans: int = 16  # channels of the network's first level
+    chans: int = 32  # channels of the network's first level
     data: str = "generated"  # or the fingerprint of measured images
     test_subjects: tuple[str, ...] = ()  # of measured images
-    size: int = 96  # rows and columns
-    sampling: str = "radial"
-    accelerations: tuple[int, ...] = (4, 8)
-    noise: float = 0.05  # SD in each part of k-space, for images of maximum 1
-    inputs: str = "complex"  # or "magnitude": the network does not see the phase
+    size: int = 64  # rows and columns
+    sampling: str = "random"
+    accelerations: tuple[int, ...] = (4, 6, 8)
+    noise: float = 0.01  # SD in each part of k-space, for images of maximum 1
     validate_every: int = 100
     n_validation: int = 16
     n_test: int = 64
@@ -47,8 +49,7 @@ class Config:
     def __post_init__(self) -> None:
         """Refuse names that are not known."""
         choices: dict[str, Any] = {
-            "loss": LOSSES, "sampling": MASKS, "inputs": ("complex", "magnitude"),
-            "evaluate_on": ("test", "validation"),
+            "loss": LOSSES, "sampling": MASKS, "evaluate_on": ("test", "validation"),
         }  # fmt: skip
         for name, known in choices.items():
             value = getattr(self, name)
@@ -72,7 +73,7 @@ class Config:
 
     @property
     def name(self) -> str:
-        """Name of the result's file: recon-perp_l2-s03; what a trial changed stands before s."""
+        """Name of the result's file: brain-perp_l2-s03; what a trial changed stands before s."""
         parts = [self.comparison, self.label]
         if self.evaluate_on == "validation":
             parts += ["trial", f"lr{self.learning_rate:g}", f"w{self.weight:g}", *self._changes()]
@@ -84,8 +85,8 @@ class Config:
     def _changes(self) -> list[str]:
         """Return what an ablation changed, as parts of the name."""
         default, found = type(self)(), [f"{name}_{value}" for name, value in self.loss_options]
-        for name in ("loss_scale", "inputs", "rough_phase", "target_noise"):
-            value = getattr(self, name, None)  # the last two are of reconstructions only
+        for name in ("shared", "roughness", "target_noise"):
+            value = getattr(self, name, None)  # of reconstructions only
             if value != getattr(default, name, None):
                 found.append(f"{name}_{value}")
         return found
@@ -93,26 +94,40 @@ class Config:
 
 @dataclass(frozen=True)
 class ReconConfig(Config):
-    """A reconstruction: a `UNet` on one coil, or an `UnrolledNet` on several."""
+    """A reconstruction from several coils: an `UnrolledNet`, a `UNet` or, untrained, a classical method."""
 
-    num_pool_layers: int = 3
-    n_coils: int = 1
-    n_cascades: int = 0
-    rough_phase: float = 0.0  # SD in rad of an independent phase in each pixel of the images
+    anatomy: str = "brain"  # or "abdomen", of the generated images
+    method: str = "UnrolledNet"  # or "UNet", or one of CLASSICAL
+    n_cascades: int = 3
+    shared: bool = False  # one CNN for all cascades
+    n_coils: int = 4
+    roughness: float | None = None  # SD in rad of the phase that no smooth trend explains; None: as measured
     target_noise: float = 0.0  # SD in each part of the training targets
+
+    def __post_init__(self) -> None:
+        """Refuse names that are not known."""
+        super().__post_init__()
+        if self.anatomy not in ANATOMIES:
+            raise ValueError(f"anatomy: expected {', '.join(ANATOMIES)}, got {self.anatomy!r}")
+
+    @property
+    def label(self) -> str:
+        """The loss, after "unet_" of the second network; or the classical method."""
+        if self.method not in ("UnrolledNet", "UNet"):
+            return self.method
+        return "unet_" * (self.method == "UNet") + self.loss
 
     @property
     def comparison(self) -> str:
-        """ "unrolled" for the networks with data consistency."""
-        return "unrolled" if self.n_cascades else "recon"
+        """The anatomy of generated images; "recon" of measured ones."""
+        return self.anatomy if self.data == "generated" else self.task
 
     @property
     def network(self) -> tuple[str, dict[str, Any]]:
-        """A `UNet`, or an `UnrolledNet` of several cascades."""
-        size = {"chans": self.chans, "num_pool_layers": self.num_pool_layers}
-        if self.n_cascades:
-            return "UnrolledNet", {"n_cascades": self.n_cascades, **size}
-        return "UNet", size
+        """An `UnrolledNet`, or a `UNet` of half as many channels."""
+        if self.method == "UNet":
+            return "UNet", {"chans": self.chans // 2, "num_pool_layers": 3}
+        return "UnrolledNet", {"n_cascades": self.n_cascades, "chans": self.chans, "shared": self.shared}
 
 
 @dataclass(frozen=True)
@@ -121,17 +136,27 @@ class RegistrationConfig(Config):
 
     task: str = "registration"
     loss: str = "epe"
-    steps: int = 600
-    inputs: str = "magnitude"
+    steps: int = 1000
+    batch_size: int = 2
+    chans: int = 16
+    accelerations: tuple[int, ...] = (2, 4)
+    noise: float = 0.02
+    inputs: str = "magnitude"  # or "complex"
     levels: int = 4  # of the pyramid
     warmup: int = 0  # first steps, trained with the end-point error
     normal_flow: bool = True  # False: the network sees the two images only ("plain")
     sliding: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse names that are not known."""
+        super().__post_init__()
+        if self.inputs not in ("complex", "magnitude"):
+            raise ValueError(f"inputs: expected complex, magnitude, got {self.inputs!r}")
+
     @property
     def label(self) -> str:
         """The loss, after "cold_" without warm-up and "plain_" without normal flow."""
-        cold = self.loss.startswith("perp") and self.warmup == 0
+        cold = self.loss != "epe" and self.warmup == 0  # a warm-up of EPE with EPE is none
         return "cold_" * cold + "plain_" * (not self.normal_flow) + self.loss
 
     @property
@@ -140,9 +165,6 @@ class RegistrationConfig(Config):
         in_channels = 1 if self.inputs == "magnitude" else 2
         arguments = {"in_channels": in_channels, "chans": self.chans, "levels": self.levels}
         return "MotionNet", {**arguments, "normal_flow": self.normal_flow}
-
-    def _changes(self) -> list[str]:
-        return [*super()._changes(), *([f"warmup{self.warmup}"] if self.warmup else [])]
 
 
 def from_dict(values: dict[str, Any]) -> ReconConfig | RegistrationConfig:
@@ -160,82 +182,70 @@ AnyConfig = TypeVar("AnyConfig", ReconConfig, RegistrationConfig)
 
 _SMOKE: dict[str, Any] = {"size": 32, "chans": 8, "batch_size": 2, "n_validation": 2, "n_test": 4}
 _PAPER: dict[str, Any] = {
-    "size": 192, "steps": 20000, "batch_size": 16, "validate_every": 500, "n_validation": 64,
-    "n_test": 400,
+    "size": 192, "steps": 20000, "batch_size": 8, "validate_every": 500, "n_validation": 64, "n_test": 400,
 }  # fmt: skip
 RECON: dict[str, ReconConfig] = {
-    "smoke": ReconConfig(preset="smoke", steps=30, validate_every=10, **_SMOKE),
-    "quick": ReconConfig(preset="quick"),
+    "smoke": ReconConfig(preset="smoke", steps=20, validate_every=10, n_cascades=2, n_coils=2, **_SMOKE),
+    "quick": ReconConfig(preset="quick", steps=300, n_test=32),
     "full": ReconConfig(preset="full"),
-    "paper": ReconConfig(preset="paper", chans=32, num_pool_layers=4, **_PAPER),
+    "paper": ReconConfig(preset="paper", chans=64, n_cascades=6, n_coils=8, **_PAPER),
 }
 REGISTRATION: dict[str, RegistrationConfig] = {
     "smoke": RegistrationConfig(preset="smoke", steps=12, validate_every=6, levels=3, **_SMOKE),
-    "quick": RegistrationConfig(preset="quick"),
+    "quick": RegistrationConfig(preset="quick", steps=400, n_test=32),
     "full": RegistrationConfig(preset="full"),
-    "paper": RegistrationConfig(preset="paper", chans=48, levels=5, **_PAPER),
+    "paper": RegistrationConfig(preset="paper", levels=5, **{**_PAPER, "chans": 48}),
 }
 """Presets: smoke (tests), quick (a laptop, one seed), full (what is committed), paper (a GPU)."""
 
-UNROLLED: dict[str, dict[str, Any]] = {
-    "smoke": {"n_coils": 2, "n_cascades": 2, "num_pool_layers": 1, "steps": 6, "validate_every": 3},
-    "quick": {"n_coils": 4, "n_cascades": 3, "num_pool_layers": 2, "size": 64, "steps": 400,
-              "n_test": 32},
-    "paper": {"n_coils": 8, "n_cascades": 6, "num_pool_layers": 3, "chans": 24},
-}  # fmt: skip
-UNROLLED["full"] = UNROLLED["quick"]  # more seeds of the same runs
+SEEDS = {"smoke": 1, "quick": 1, "full": 4, "paper": 5}
 
-SEEDS = {"smoke": 1, "quick": 1, "full": 12, "paper": 5}
-MEASURED_SEEDS = {**SEEDS, "full": 4}
-COLD_SEEDS = 3  # whether a cold start fails is a matter of luck
+WEIGHTS = {"recon": {"perp_l1": 100.0, "perp_l2": 100.0}, "registration": {"perp_l1": 1.0, "perp_l2": 1.0}}
+"""w by validation images, the best for the worse of two seeds in both settings (notebook 08)."""
 
-TUNED: dict[str, dict[str, tuple[float, float]]] = {
-    "recon": {
-        "l1": (4e-3, 1.0), "l2": (2e-3, 1.0), "ssim": (4e-3, 1.0),
-        "perp_l1": (4e-3, 10.0), "perp_l2": (2e-3, 10.0), "perp_ssim": (2e-3, 1.0),
-    },
-    "registration": {
-        "epe": (2e-3, 1.0), "l2": (2e-3, 1.0), "perp_l1": (4e-3, 1.0), "perp_l2": (2e-3, 1.0),
-    },
-}  # fmt: skip
-"""Learning rate and w: the best of four trials per loss, three seeds each (notebook 08)."""
-
-WARMUP = 0.4  # share of the steps that ⊥ registrations spend on the end-point error
+WARMUP = 0.4  # share of the steps that warm starts of a registration spend on the end-point error
 
 
-def recon_configs(preset: str = "quick", **changes: Any) -> list[ReconConfig]:
-    """List the comparison of notebooks 04 and 05: one run per loss and seed, all else equal.
+def recon_configs(
+    preset: str = "quick", anatomies: Sequence[str] = tuple(ANATOMIES), **changes: Any
+) -> list[ReconConfig]:
+    """List the comparison of notebooks 04 and 05, all else equal.
 
-    `changes` are fields to change in all of them; with measured `data` no noise is added.
+    Per anatomy: a run per loss and seed with the unrolled network, the same of two losses with the U-Net, and the
+    classical methods. `changes` are fields to change in all of them; measured `data` have one anatomy and no noise is
+    added to them.
     """
     base = changed_preset(RECON, preset, changes)
-    return [tuned(replace(base, loss=n, seed=s)) for s in _seeds(base) for n in RECON_LOSSES]
-
-
-def unrolled_configs(preset: str = "quick") -> list[ReconConfig]:
-    """List the second comparison: the same losses, unrolled networks on multi-coil k-space."""
-    base = replace(changed_preset(RECON, preset, {}), **UNROLLED[preset])
-    return [tuned(replace(base, loss=n, seed=s)) for s in _seeds(base) for n in RECON_LOSSES]
+    found = []
+    for anatomy in anatomies if base.data == "generated" else anatomies[-1:]:
+        there = replace(base, anatomy=anatomy)
+        for seed in range(SEEDS[preset]):
+            seeded = replace(there, seed=seed)
+            found += [weighted(replace(seeded, loss=loss)) for loss in RECON_LOSSES]
+            found += [weighted(replace(seeded, loss=loss, method="UNet")) for loss in UNET_LOSSES]
+        found += [replace(there, method=method) for method in CLASSICAL]
+    return found
 
 
 def registration_configs(preset: str = "quick", **changes: Any) -> list[RegistrationConfig]:
-    """List the comparison of notebooks 06 and 07, and the two runs of the plain network.
+    """List the comparison of notebooks 06 and 07.
 
-    ⊥ runs spend the first 40 % of the same number of steps on the end-point error. The plain
-    network does not see the normal flow: ⊥+ℓ2 from a cold start, and ℓ2 to show that it can learn.
+    Every loss from a cold start and after the same warm-up with the end-point error, each with a network that sees
+    the normal flow and a plain one.
     """
     base = changed_preset(REGISTRATION, preset, changes)
-    plain = replace(base, normal_flow=False)
     found: list[RegistrationConfig] = []
-    for s in _seeds(base):
-        found += [tuned(with_warmup(replace(base, loss=n, seed=s))) for n in REGISTRATION_LOSSES]
-        found.append(tuned(replace(plain, loss="l2", seed=s)))
-    cold = range(max(len(_seeds(base)), COLD_SEEDS))
-    return found + [tuned(replace(plain, loss="perp_l2", seed=s)) for s in cold]
+    for seed in range(SEEDS[preset]):
+        for normal_flow in (True, False):
+            network = replace(base, seed=seed, normal_flow=normal_flow)
+            for loss in REGISTRATION_LOSSES:
+                for warmup in {0: None, int(WARMUP * base.steps) if loss != "epe" else 0: None}:
+                    found.append(weighted(replace(network, loss=loss, warmup=warmup)))
+    return found
 
 
 COMPARISONS: dict[str, Callable[..., Sequence[ReconConfig] | Sequence[RegistrationConfig]]] = {
-    "recon": recon_configs, "unrolled": unrolled_configs, "registration": registration_configs,
+    "recon": recon_configs, "registration": registration_configs,
 }  # fmt: skip
 
 
@@ -247,17 +257,6 @@ def changed_preset(presets: dict[str, AnyConfig], preset: str, changes: dict[str
     return replace(presets[preset], **{**measured, **changes})
 
 
-def _seeds(base: Config) -> range:
-    return range((SEEDS if base.data == "generated" else MEASURED_SEEDS)[base.preset])
-
-
-def tuned(config: AnyConfig) -> AnyConfig:
-    """Fill in the learning rate and w of `TUNED`."""
-    rate, weight = TUNED[config.task].get(config.loss, (config.learning_rate, config.weight))
-    return replace(config, learning_rate=rate, weight=weight)
-
-
-def with_warmup(config: RegistrationConfig) -> RegistrationConfig:
-    """Give ⊥ runs their warm-up, others none."""
-    share = WARMUP if config.loss.startswith("perp") else 0.0
-    return replace(config, warmup=int(share * config.steps))
+def weighted(config: AnyConfig) -> AnyConfig:
+    """Fill in the w of `WEIGHTS`."""
+    return replace(config, weight=WEIGHTS[config.task].get(config.loss, 1.0))

@@ -15,7 +15,8 @@ import torch
 from joblib import Parallel, delayed, parallel_config
 from torch import Tensor, nn
 
-from perpcore.data.datasets import PhantomMotion, PhantomRecon, PhantomSense, RegistrationBatch, Samples
+from perpcore.classical import METHODS
+from perpcore.data.datasets import PhantomMotion, PhantomRecon, RegistrationBatch, Samples
 from perpcore.data.measured import MeasuredMotion, MeasuredRecon
 from perpcore.data.motion import jacobian_determinant, warp
 from perpcore.data.readers.open import fingerprint, open_source
@@ -35,7 +36,7 @@ from perpcore.experiments.results import (
 )
 from perpcore.experiments.trials import Trial
 from perpcore.losses import LOSSES
-from perpcore.metrics import evaluate_fields, evaluate_images, image_norm
+from perpcore.metrics import evaluate_fields, evaluate_images, image_norm, psnr
 from perpcore.models import MODELS, parameter_count
 from perpcore.training import fit, peak_memory, pick_device
 
@@ -56,14 +57,24 @@ def train(config: Config, device: str = "auto", *, path: Path | None = None, pro
     if done is not None:
         return done
     began = time.perf_counter()
-    data = open_data(config, where)
+    data, size = open_data(config, where), config.batch_size
+    validation = [data("validation", acceleration) for acceleration in config.accelerations]
+    test = [data(config.evaluate_on, acceleration) for acceleration in config.accelerations]
+    if isinstance(config, ReconConfig) and config.method in METHODS:
+        chosen = tune(config.method, validation, config.n_validation)
+        reconstruct = METHODS[config.method].reconstruct
+        tested = evaluate(lambda batch, at: reconstruct(batch, *chosen[at]), test, config.n_test, size)
+        record = provenance(where, time.perf_counter() - began, peak_memory(where))
+        record["tuned"] = {f"R{acceleration}": found for acceleration, found in chosen.items()}
+        result = Result(config, tested.metrics, pd.DataFrame(), tested.calibration, tested.examples, {}, record)
+        write_result(path, result)
+        return result
     model = build_model(config).to(where)
     loss = build_loss(config).to(where)
-    training, size = data("train", None), config.batch_size
-    validation = [data("validation", acceleration) for acceleration in config.accelerations]
+    training = data("train", None)
 
     def validate(network: nn.Module) -> dict[str, float]:
-        table = evaluate(network, validation, config.n_validation, size).metrics
+        table = evaluate(of_network(network), validation, config.n_validation, size).metrics
         return {str(k): float(v) for k, v in table.iloc[:, 2:].mean().items()}
 
     history = fit(
@@ -75,9 +86,8 @@ def train(config: Config, device: str = "auto", *, path: Path | None = None, pro
         identity=json.dumps([RESULTS_VERSION, asdict(config)]),
         progress=config.name if progress else "",
     )  # fmt: skip
-    test = [data(config.evaluate_on, acceleration) for acceleration in config.accelerations]
     with torch.no_grad():
-        tested = evaluate(model, test, config.n_test, size)
+        tested = evaluate(of_network(model), test, config.n_test, size)
     record = provenance(where, time.perf_counter() - began, peak_memory(where))
     record["parameters"] = parameter_count(model)
     weights = {name: value.cpu() for name, value in model.state_dict().items()}
@@ -88,6 +98,20 @@ def train(config: Config, device: str = "auto", *, path: Path | None = None, pro
     write_result(path, result)
     checkpoint.unlink(missing_ok=True)
     return result
+
+
+def tune(method: str, validation: Sequence[Samples[Any]], count: int) -> dict[int, tuple[float, ...]]:
+    """Choose the parameters of a classical method per acceleration: highest mean PSNR of `count` images."""
+    reconstruct, grid = METHODS[method]
+    chosen = {}
+    for samples in validation:
+        batch = samples.batch(range(count))
+
+        def quality(parameters: tuple[float, ...], batch: Any = batch) -> float:
+            return float(psnr(reconstruct(batch, *parameters), batch.target, batch.foreground).mean())
+
+        chosen[samples.accelerations[0]] = max(grid, key=quality)
+    return chosen
 
 
 def open_data(config: Config, device: torch.device | str = "cpu") -> Callable[[str, int | None], Samples[Any]]:
@@ -109,13 +133,12 @@ def open_data(config: Config, device: torch.device | str = "cpu") -> Callable[[s
         measured = volumes, config.test_subjects
         shared["skip_bad"] = config.skip_bad
         kind = MeasuredMotion if registration else MeasuredRecon
-    elif isinstance(config, ReconConfig) and config.n_coils > 1:
-        kind, shared["n_coils"] = PhantomSense, config.n_coils
-    elif isinstance(config, ReconConfig):
-        kind = PhantomRecon
-        shared |= {k: getattr(config, k) for k in ("rough_phase", "target_noise", "inputs")}
     else:
-        kind = PhantomMotion
+        kind = PhantomMotion if registration else PhantomRecon
+    if isinstance(config, ReconConfig):
+        shared |= {"n_coils": config.n_coils, "target_noise": config.target_noise}
+        if config.data == "generated":
+            shared |= {"anatomy": config.anatomy, "roughness": config.roughness}
     if isinstance(config, RegistrationConfig):
         shared["sliding"] = config.sliding
     lengths = {"train": config.steps * config.batch_size, "validation": config.n_validation}
@@ -148,21 +171,7 @@ def build_loss(config: Config) -> nn.Module:
     options.update(config.loss_options)
     if config.loss in ("perp_l1", "perp_l2"):
         options["weight"] = config.weight
-    loss = LOSSES[config.loss](**options)
-    return loss if config.loss_scale == 1 else ScaledLoss(loss, config.loss_scale)
-
-
-class ScaledLoss(nn.Module):
-    """Loss evaluated on images multiplied by `scale`."""
-
-    def __init__(self, loss: nn.Module, scale: float) -> None:
-        super().__init__()
-        self.loss, self.scale = loss, scale
-
-    def forward(self, pred: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of the scaled pair."""
-        value: Tensor = self.loss(self.scale * pred, self.scale * target)
-        return value
+    return LOSSES[config.loss](**options)
 
 
 class Evaluation(NamedTuple):
@@ -173,8 +182,17 @@ class Evaluation(NamedTuple):
     examples: dict[str, np.ndarray]
 
 
-def evaluate(model: nn.Module, data: Sequence[Samples[Any]], count: int, batch_size: int) -> Evaluation:
-    """Test a network on the first `count` samples of data sets, one per acceleration."""
+Predict = Callable[[Any, int], Tensor]
+"""Prediction from a batch and its acceleration."""
+
+
+def of_network(model: nn.Module) -> Predict:
+    """Predict with a network, which does not know the acceleration."""
+    return lambda batch, acceleration: model(*batch.inputs)
+
+
+def evaluate(predict: Predict, data: Sequence[Samples[Any]], count: int, batch_size: int) -> Evaluation:
+    """Test a prediction on the first `count` samples of data sets, one per acceleration."""
     frames, calibration = [], []
     examples: dict[str, np.ndarray] = {}
     for samples in data:
@@ -183,7 +201,7 @@ def evaluate(model: nn.Module, data: Sequence[Samples[Any]], count: int, batch_s
         kept: list[np.ndarray] = []
         for first in range(0, count, batch_size):
             batch = samples.batch(range(first, min(first + batch_size, count)))
-            pred = model(*batch.inputs)
+            pred = predict(batch, acceleration)
             metrics, found = _measure(pred, batch)
             sums.append(found)
             frame = pd.DataFrame({name: v.cpu().numpy() for name, v in metrics.items()})
@@ -225,22 +243,11 @@ def _sums(position: Tensor, true: Tensor, found: Tensor, bins: np.ndarray) -> np
     return np.stack([np.histogram(where, bins, weights=w)[0] for w in weights])
 
 
-class _ZeroFilled(nn.Module):
-    def forward(self, zero_filled: Tensor, *others: Tensor) -> Tensor:
-        return zero_filled
-
-
-class _ZeroField(nn.Module):
-    def forward(self, fixed: Tensor, moving: Tensor) -> Tensor:
-        return torch.zeros(len(fixed), 2, *fixed.shape[1:], device=fixed.device)
-
-
-def baseline(config: Config) -> Evaluation:
-    """Test what a network has to beat: its zero-filled input, or the field that is zero."""
+def baseline(config: RegistrationConfig) -> Evaluation:
+    """Test what a registration has to beat: the field that is zero."""
     data = open_data(config)
-    model = _ZeroField() if isinstance(config, RegistrationConfig) else _ZeroFilled()
     test = [data("test", acceleration) for acceleration in config.accelerations]
-    return evaluate(model, test, config.n_test, config.batch_size)
+    return evaluate(lambda batch, acceleration: torch.zeros_like(batch.target), test, config.n_test, config.batch_size)
 
 
 def train_all(configs: Sequence[Config], device: str = "auto", workers: int = 0) -> None:
@@ -277,8 +284,8 @@ def _train_one(config: Config, device: str, threads: int, path: Path) -> Config:
 
 def _work(config: Config) -> int:
     """Return a number that is roughly proportional to the minutes of a run."""
-    cascades = getattr(config, "n_cascades", 0)
-    return config.steps * config.batch_size * config.size**2 * max(cascades, 1)
+    unrolled = getattr(config, "method", "") == "UnrolledNet"
+    return config.steps * config.batch_size * config.size**2 * (3 if unrolled else 1)
 
 
 def load_or_train(

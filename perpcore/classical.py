@@ -1,0 +1,79 @@
+"""Reconstructions without a network: what a trained one has to beat.
+
+A method takes a `ReconBatch` and its parameters, of which `run.tune` chooses the best for validation images.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from perpcore.data.coils import solve_sense
+from perpcore.data.datasets import Images, ReconBatch
+
+FILTER_WEIGHT = 0.03  # λ of the image that the filter begins with
+
+
+class Method(NamedTuple):
+    """A function of batch and parameters, and the parameters to choose from."""
+
+    reconstruct: Callable[..., Images]
+    grid: Sequence[tuple[float, ...]]
+
+
+def zero_filled(batch: ReconBatch) -> Images:
+    """Return Aᴴy."""
+    return batch.zero_filled
+
+
+def cg_sense(batch: ReconBatch, weight: float) -> Images:
+    """Minimise ‖A x − y‖² + λ‖x‖² (Pruessmann et al. 2001)."""
+    return solve_sense(batch.zero_filled, batch.coil_sensitivities, batch.mask, weight, steps=20)
+
+
+def filtered(batch: ReconBatch, sigma: float, threshold: float) -> Images:
+    """Blur CG-SENSE with a Gaussian of `sigma` pixels; set to 0 what is dark around.
+
+    `threshold` is a share of the largest local mean of the magnitude.
+    """
+    image = _blur(cg_sense(batch, FILTER_WEIGHT), sigma)
+    local = functional.avg_pool2d(image.abs().unsqueeze(1), 3, 1, 1).squeeze(1)
+    kept: Images = image * (local > threshold * local.amax((-2, -1), keepdim=True))
+    return kept
+
+
+def wavelet(batch: ReconBatch, weight: float) -> Images:
+    """Minimise ½‖A x − y‖² + λ‖W x‖₁ with sigpy's L1WaveletRecon (Lustig et al. 2007), db4 wavelets, 60 iterations."""
+    try:
+        from sigpy.mri.app import L1WaveletRecon
+    except ImportError:
+        raise ValueError("wavelet: sigpy is not installed: pip install sigpy") from None
+    images = []
+    for kspace, csm, mask in zip(*(x.cpu().numpy() for x in (batch.kspace, batch.coil_sensitivities, batch.mask)),
+                                 strict=True):  # fmt: skip
+        app = L1WaveletRecon(kspace, csm, weight, weights=mask.astype(kspace.real.dtype), max_iter=60, show_pbar=False)
+        images.append(torch.from_numpy(app.run()))
+    return torch.stack(images).to(batch.kspace)
+
+
+def _blur(images: Images, sigma: float) -> Images:
+    if sigma == 0:
+        return images
+    steps = torch.arange(-3.0, 4.0, device=images.device)
+    taps = torch.exp(-((steps / sigma) ** 2) / 2)
+    taps = taps / taps.sum()
+    parts: Tensor = torch.view_as_real(images).permute(3, 0, 1, 2).reshape(-1, 1, *images.shape[1:])
+    for kernel in (taps.view(1, 1, -1, 1), taps.view(1, 1, 1, -1)):
+        parts = functional.conv2d(parts, kernel, padding="same")
+    real, imaginary = parts.view(2, *images.shape)
+    return torch.complex(real, imaginary)
+
+
+METHODS: dict[str, Method] = {
+    "zero_filled": Method(zero_filled, [()]),
+    "cg_sense": Method(cg_sense, [(weight,) for weight in (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)]),
+    "filter": Method(filtered, [(sigma, t) for sigma in (0.0, 0.4, 0.6, 0.8, 1.0) for t in (0.0, 0.03, 0.06, 0.1)]),
+    "wavelet": Method(wavelet, [(weight,) for weight in (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)]),
+}
