@@ -30,7 +30,7 @@ lab: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -c constraints.txt -e ".[notebooks,data,test]"
+	$(BIN)/python -m pip install -c constraints.txt -e ".[notebooks,data,experiments,test]"
 	# Its reader is a reference for ours; its dependencies (torchvision) would change torch.
 	$(BIN)/python -m pip install -c constraints.txt --no-deps fastmri
 	touch $(STAMP)

@@ -1,26 +1,45 @@
-"""Generated complex MR images: brains and torsos, different for every (seed, index).
+"""Generated complex MR images: brains and abdomens, different for every (seed, index).
 
-The random parameters of each image are drawn on the CPU from its own (seed, index), so an image
-does not depend on the batch it is drawn in; the pixels are computed in batches on the device.
-Lengths are in units of half the field of view: the same anatomy at every matrix size.
+Brains are slices of the MNI152 tissue maps that come with nilearn; abdomens, in coronal view, are drawn from smooth
+random shapes. The random parameters of each image are drawn on the CPU from its own (seed, index), so an image does
+not depend on the batch it is drawn in; the pixels are computed in batches on the device. Lengths are in units of half
+the field of view: the same anatomy at every matrix size.
 """
 
+import importlib.util
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Complex, Float
+from scipy import ndimage
 from torch import Tensor
+from torch.nn import functional
 
 from perpcore._checks import check_collection
 from perpcore.data.motion import warp
 
-KINDS = ("brain", "torso", "coronal")
-"""Axial brains and torsos, and coronal torsos with lungs, diaphragm and liver."""
-_ELLIPSES = 13
+KINDS = ("brain", "abdomen")
+ROUGHNESS = {"brain": 0.07, "abdomen": 0.7}
+"""SD in rad of the phase that no smooth trend explains, as in measured images of the kind."""
+TEXTURE = {"brain": 0.04, "abdomen": 0.12}  # relative SD of the fine magnitude texture
 _WAVES = 48
+_HARMONICS = 4  # of an organ's outline
+_BOXES, _LUNGS, _SPINE = 3, slice(3, 5), 16  # of the shapes of an abdomen
+
+# Proton density, T1, T2 and T2* at 3 T, times in ms (textbook values, rounded).
+_TISSUES = {
+    "white": (0.70, 850.0, 75.0, 50.0), "grey": (0.82, 1350.0, 95.0, 60.0), "fluid": (1.0, 4000.0, 1500.0, 400.0),
+    "bone": (0.1, 400.0, 20.0, 5.0), "fat": (0.9, 380.0, 70.0, 40.0), "lesion": (0.9, 1800.0, 180.0, 110.0),
+}  # fmt: skip
+# Ranges of TR and TE in ms, and whether the signal decays with T2*.
+_WEIGHTINGS = (
+    ((450, 750), (8, 16), False), ((3000, 6000), (80, 110), False),
+    ((3000, 5000), (12, 25), False), ((500, 900), (18, 35), True),
+)  # fmt: skip
 
 
 class Phantom(NamedTuple):
@@ -30,14 +49,12 @@ class Phantom(NamedTuple):
     mask: Bool[Tensor, "batch row column"]
 
 
-class _Anatomy(NamedTuple):
-    """Parameters of one image; painted in order, a later ellipse covers an earlier one."""
+class _Parameters(NamedTuple):
+    """What is random of one image."""
 
-    ellipses: np.ndarray  # (_ELLIPSES, 9): x, y, semi-axes a, b, tilt, value, edge, folds, phase
-    folds: np.ndarray  # (3, _WAVES): cortex-like or parenchyma-like pattern, as random waves
-    texture: np.ndarray  # (3, _WAVES)
-    local_phase: np.ndarray  # (3, _WAVES): what a smooth trend does not explain
-    smooth_phase: np.ndarray  # (3, _WAVES)
+    anatomy: np.ndarray  # of a brain (7, 3), of an abdomen (shape, 8 + 2·_HARMONICS)
+    values: np.ndarray  # magnitude and phase offset of each tissue or shape, (…, 2)
+    waves: np.ndarray  # (field, 3, _WAVES, 2): texture, rough phase, smooth phase, shading, two for warps or vessels
     polynomial: np.ndarray  # (6,): phase of 1, x, y, x², xy, y² in rad
 
 
@@ -46,7 +63,9 @@ def generate(
     size: int,
     *,
     seed: int = 0,
-    kind: str | None = None,
+    kind: str = "brain",
+    roughness: float | None = None,
+    texture: float | None = None,
     device: torch.device | str = "cpu",
     displacement: Float[Tensor, "batch 2 {size} {size}"] | None = None,
 ) -> Phantom:
@@ -56,40 +75,60 @@ def generate(
     ----------
     indices, size
         Non-negative numbers of images; rows and columns, at least 16.
-    kind : {"brain", "torso", "coronal"}, optional
-        By default each index is a brain or an axial torso, with equal probability.
+    kind : {"brain", "abdomen"}
+        Brains need nilearn and nibabel.
+    roughness, texture : float, optional
+        SD in rad of the phase that no smooth trend explains, and relative SD of the fine magnitude texture; by
+        default those of `ROUGHNESS` and `TEXTURE`.
     displacement : Tensor, optional
         (len(indices), 2, size, size) in pixels: the body in another state, its pixel x showing
         what the first state has at x + u(x) (see `motion`).
 
-    Returns complex64 images (len(indices), size, size), equal on all devices to 1e-5.
+    Returns complex64 images (len(indices), size, size), equal on all devices to 1e-5. Raises ValueError for a kind
+    that is not known, and where nilearn's maps are missing.
     """
-    if kind is not None and kind not in KINDS:
-        raise ValueError(f"kind: expected one of {', '.join(KINDS)} or None, got {kind!r}")
+    if kind not in KINDS:
+        raise ValueError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}")
     check_collection(indices, size)
-    drawn = [_draw(seed, int(index), kind) for index in indices]
+    rough = ROUGHNESS[kind] if roughness is None else roughness
+    fine = TEXTURE[kind] if texture is None else texture
+    drawn = [_draw(seed, int(index), kind, rough, fine) for index in indices]
     fields = [torch.from_numpy(np.stack(f)).float().to(device) for f in zip(*drawn, strict=True)]
-    return _render(_Anatomy(*fields), size, displacement)  # type: ignore[arg-type]
+    parameters = _Parameters(*fields)  # type: ignore[arg-type]
+    axis = (torch.arange(size, device=device) - size // 2) * (2 / size)
+    position = torch.stack(torch.broadcast_tensors(axis[None, None, :], axis[None, :, None]), 1)
+    waves = _sum_waves(parameters.waves, axis)  # type: ignore[arg-type]
+    if displacement is not None:
+        position = position + displacement * (2 / size)
+        waves = warp(waves, displacement)
+    paint = _paint_brain if kind == "brain" else _paint_abdomen
+    magnitude, tissue_phase, body = paint(parameters, position, waves)
+    grain, local_phase, smooth_phase, shading = waves[:, :4].unbind(1)
+    magnitude = (magnitude * (1 + grain) * (0.3 * shading).exp()).clamp_min(0)
+    magnitude = magnitude / magnitude.amax((-2, -1), keepdim=True)
+    x, y = position[:, 0], position[:, 1]
+    c = parameters.polynomial[:, :, None, None]
+    phase = tissue_phase + smooth_phase + local_phase + c[:, 0] + c[:, 1] * x + c[:, 2] * y
+    phase = phase + c[:, 3] * x * x + c[:, 4] * x * y + c[:, 5] * y * y
+    return Phantom(torch.polar(magnitude, phase), body)
 
 
 @lru_cache(maxsize=64)  # registration renders each anatomy in two states
-def _draw(seed: int, index: int, kind: str | None) -> _Anatomy:
+def _draw(seed: int, index: int, kind: str, roughness: float, texture: float) -> _Parameters:
     rng = np.random.default_rng([seed, index])
-    kind = kind or KINDS[rng.integers(2)]  # the axial ones
+    u = rng.uniform
     brain = kind == "brain"
-    # Spin echo refocuses the phase in the brain; the torso's gradient echo keeps what the
-    # field's small structures and fat add to it.
-    local = rng.uniform(0.115, 0.13) if brain else rng.uniform(0.22, 0.29)
-    ramp = rng.uniform(3.0, 5.0) * np.exp(1j * rng.uniform(0, 2 * np.pi))
-    polynomial = np.array([rng.uniform(-np.pi, np.pi), ramp.real, ramp.imag, *rng.normal(0, 1.0, size=3)])
-    return _Anatomy(
-        ellipses={"brain": _brain, "torso": _torso, "coronal": _coronal}[kind](rng),
-        folds=_waves(rng, 10.0, 32.0, 1.0),
-        texture=_waves(rng, 14.0, 60.0, rng.uniform(0.01, 0.04)),
-        local_phase=_waves(rng, 12.0, 110.0 if brain else 50.0, local),
-        smooth_phase=_waves(rng, 0.8, 4.5, 1.0),
-        polynomial=polynomial,
-    )
+    anatomy, values = (_draw_brain if brain else _draw_abdomen)(rng)
+    ramp = (u(2.0, 4.0) if brain else u(3.0, 5.0)) * np.exp(1j * u(0, 2 * np.pi))
+    waves = [
+        _waves(rng, 14.0, 60.0, texture * u(0.7, 1.3)),
+        _waves(rng, *((14.0, 110.0) if brain else (10.0, 60.0)), roughness * u(0.95, 1.05)),
+        _waves(rng, 0.8, 4.5, u(0.5, 0.9) if brain else u(0.6, 1.2)),
+        _waves(rng, 0.8, 2.5, 1.0),
+        *(_waves(rng, *((1.5, 6.0, 0.02) if brain else (8.0, 22.0, 1.0))) for _ in range(2)),
+    ]
+    polynomial = np.array([u(-np.pi, np.pi), ramp.real, ramp.imag, *rng.normal(0, 0.8, size=3)])
+    return _Parameters(anatomy, values, np.stack(waves), polynomial)
 
 
 def _waves(rng: np.random.Generator, low: float, high: float, sd: float) -> np.ndarray:
@@ -104,129 +143,6 @@ def _waves(rng: np.random.Generator, low: float, high: float, sd: float) -> np.n
     return wave.astype(np.complex64).view(np.float32).reshape(3, _WAVES, 2)
 
 
-def _brain(rng: np.random.Generator) -> np.ndarray:
-    u = rng.uniform
-    cx, cy, tilt = u(-0.06, 0.06), u(-0.06, 0.06), u(-0.25, 0.25)
-    a, b = u(0.62, 0.76), u(0.74, 0.86)
-    scalp, skull = u(0.05, 0.08), u(0.03, 0.06)
-    white, gray = u(0.55, 0.8), u(0.35, 0.7)
-    fluid = u(0.1, 0.25) if rng.random() < 0.5 else u(0.85, 1.0)
-    inner_a, inner_b = a - scalp - skull, b - scalp - skull
-    gap, lift, v = u(0.07, 0.12), u(-0.1, 0.1), u(0.8, 1.2)
-    rows = [
-        (0, 0, a, b, 0, u(0.25, 0.6), 0.015, 0, u(-0.1, 0.1)),
-        (0, 0, a - scalp, b - scalp, 0, u(0.03, 0.12), 0.012, 0, 0),
-        (0, 0, inner_a, inner_b, 0, gray, 0.015, u(0.2, 0.4), 0),
-        (0, 0, inner_a * 0.72, inner_b * 0.74, 0, white, 0.06, u(0.1, 0.25), 0),
-        (0, -0.02, 0.012, inner_b * 0.97, 0, u(0.1, 0.3), 0.01, 0, 0),
-        (-2.2 * gap, lift + 0.05, 0.09 * v, 0.16 * v, -0.3, gray, 0.02, 0, u(-0.1, 0.1)),
-        (2.2 * gap, lift + 0.05, 0.09 * v, 0.16 * v, 0.3, gray, 0.02, 0, u(-0.1, 0.1)),
-        (-gap, lift, 0.05 * v, 0.2 * v, 0.3, fluid, 0.012, 0, 0),
-        (gap, lift, 0.05 * v, 0.2 * v, -0.3, fluid, 0.012, 0, 0),
-        *(_spot(rng, 0.4, 0.5, 0.015, 0.09, u(0.1, 1.0), 0.15) for _ in range(4)),
-    ]
-    return _place(rows, cx, cy, tilt)
-
-
-def _torso(rng: np.random.Generator) -> np.ndarray:
-    u = rng.uniform
-    cx, cy, tilt = u(-0.05, 0.05), u(-0.05, 0.05), u(-0.1, 0.1)
-    a, b, fat = u(0.8, 0.88), u(0.58, 0.74), u(0.04, 0.1)
-    muscle, organ, lung = u(0.25, 0.45), u(0.4, 0.75), u(0.02, 0.08)
-    chest, water_fat = u(0.4, 1.0), u(-0.5, 0.5)
-    rows = [
-        (0, 0, a, b, 0, u(0.3, 0.7), 0.015, 0, water_fat),
-        (0, 0, a - fat, b - fat, 0, muscle, 0.015, u(0.1, 0.25), 0),
-        (-0.42, -0.02, 0.22 * chest, 0.3 * chest, 0.1, lung, 0.02, 0, 0),
-        (0.44, -0.04, 0.2 * chest, 0.28 * chest, -0.1, lung, 0.02, 0, 0),
-        (-0.3, -0.08, u(0.24, 0.36), u(0.2, 0.3), u(-0.4, 0.4), organ, 0.015, u(0.1, 0.3), 0),
-        (0.34, -0.05, u(0.12, 0.22), u(0.1, 0.2), u(-0.5, 0.5), u(0.2, 0.9), 0.015, 0.2, 0),
-        (0, 0.22, u(0.1, 0.14), u(0.1, 0.14), 0, u(0.3, 0.6), 0.015, 0.2, 0),
-        (0, 0.38, 0.04, 0.04, 0, u(0.6, 1.0), 0.012, 0, 0),
-        (0.05, 0.06, 0.045, 0.045, 0, u(0.05, 1.0), 0.012, 0, u(-0.5, 0.5)),
-        (-0.3, 0.26, u(0.08, 0.12), u(0.1, 0.15), 0.4, u(0.4, 0.9), 0.015, 0.2, 0),
-        (0.32, 0.26, u(0.08, 0.12), u(0.1, 0.15), -0.4, u(0.4, 0.9), 0.015, 0.2, 0),
-        *(_spot(rng, 0.5, 0.3, 0.012, 0.05, u(0.05, 1.0), 0.4) for _ in range(2)),
-    ]
-    return _place(rows, cx, cy, tilt)
-
-
-def _coronal(rng: np.random.Generator) -> np.ndarray:
-    u = rng.uniform
-    cx, tilt = u(-0.04, 0.04), u(-0.04, 0.04)
-    fat, muscle, organ = u(0.3, 0.7), u(0.2, 0.4), u(0.5, 0.85)
-    lung, dome, wide = u(0.03, 0.1), u(-0.1, 0.1), u(0.72, 0.8)
-    rows = [
-        (0, 0, wide, 0.84, 0, fat, 0.015, 0, u(-0.5, 0.5)),
-        (0, 0, wide - 0.06, 0.79, 0, muscle, 0.015, u(0.1, 0.25), 0),
-        (-0.33, dome - 0.3, 0.22, 0.34, 0.08, lung, 0.015, 0, 0),
-        (0.35, dome - 0.3, 0.2, 0.32, -0.08, lung, 0.015, 0, 0),
-        (0.12, dome - 0.2, 0.17, 0.16, 0.5, u(0.3, 0.8), 0.015, 0.2, u(-0.3, 0.3)),
-        (-0.3, dome + 0.18, 0.32, 0.24, 0.25, organ, 0.012, u(0.1, 0.3), 0),
-        (0.34, dome + 0.1, 0.18, 0.16, -0.3, u(0.3, 0.9), 0.012, 0.2, 0),
-        (-0.3, dome + 0.48, 0.09, 0.15, 0.2, u(0.5, 0.9), 0.012, 0.15, 0),
-        (0.3, dome + 0.46, 0.09, 0.15, -0.2, u(0.5, 0.9), 0.012, 0.15, 0),
-        (0, 0.05, 0.07, 0.5, 0, u(0.3, 0.6), 0.015, 0.2, 0),
-        (0.12, 0.1, 0.03, 0.4, 0, u(0.05, 1.0), 0.012, 0, u(-0.5, 0.5)),
-        *(_spot(rng, 0.4, 0.5, 0.012, 0.05, u(0.05, 1.0), 0.4) for _ in range(2)),
-    ]
-    return _place(rows, cx, 0, tilt)
-
-
-def _spot(
-    rng: np.random.Generator, x: float, y: float, smallest: float, largest: float, value: float, phase: float
-) -> tuple[float, ...]:
-    """A lesion or a vessel, anywhere within ±x, ±y."""
-    u = rng.uniform
-    a, b = u(smallest, largest, 2)
-    return u(-x, x), u(-y, y), a, b, u(0, np.pi), value, 0.012, 0.0, u(-phase, phase)
-
-
-def _place(rows: list[tuple[float, ...]], cx: float, cy: float, tilt: float) -> np.ndarray:
-    """Turn the body by `tilt` (rad) and shift it by (cx, cy)."""
-    e = np.array(rows)
-    x, y = e[:, 0].copy(), e[:, 1].copy()
-    e[:, 0] = cx + x * np.cos(tilt) - y * np.sin(tilt)
-    e[:, 1] = cy + x * np.sin(tilt) + y * np.cos(tilt)
-    e[:, 4] += tilt
-    return e
-
-
-def _render(anatomy: _Anatomy, size: int, displacement: Tensor | None) -> Phantom:
-    device = anatomy.ellipses.device
-    axis = (torch.arange(size, device=device) - size // 2) * (2 / size)
-    waves = torch.stack(anatomy[1:5], 1)  # type: ignore[arg-type]
-    fields = _sum_waves(waves, axis)
-    x, y = axis[None, None, :], axis[None, :, None]
-    if displacement is not None:
-        fields = warp(fields, displacement)
-        x = x + displacement[:, 0] * (2 / size)
-        y = y + displacement[:, 1] * (2 / size)
-    folds, texture, local_phase, smooth_phase = fields.unbind(1)
-    folds = torch.sigmoid(3 * folds) * 2 - 1
-    magnitude = torch.zeros_like(folds)
-    phase = smooth_phase + local_phase
-    c = anatomy.polynomial[:, :, None, None]
-    phase = phase + c[:, 0] + c[:, 1] * x + c[:, 2] * y
-    phase = phase + c[:, 3] * x * x + c[:, 4] * x * y + c[:, 5] * y * y
-    tissue_phase = torch.zeros_like(folds)
-    for k, ellipse in enumerate(anatomy.ellipses.unbind(1)):  # type: ignore[attr-defined]
-        cx, cy, a, b, tilt, value, edge, fold, offset = ellipse[:, :, None, None].unbind(1)
-        cos, sin = tilt.cos(), tilt.sin()
-        # Rotated coordinates split into a row and a column part: two additions per pixel.
-        along = (x - cx) * (cos / a) + (y - cy) * (sin / a)
-        across = (y - cy) * (cos / b) - (x - cx) * (sin / b)
-        radius = torch.sqrt(torch.addcmul(along * along, across, across))
-        weight = torch.sigmoid((1 - radius) * torch.clamp_min(torch.minimum(a, b) / edge, 6))
-        if k == 0:
-            body = weight > 0.5
-        magnitude = torch.lerp(magnitude, value * (1 + fold * folds), weight)
-        tissue_phase = torch.lerp(tissue_phase, offset.expand_as(folds), weight)
-    magnitude = (magnitude * (1 + texture)).clamp_min(0)
-    magnitude = magnitude / magnitude.amax((-2, -1), keepdim=True)
-    return Phantom(torch.polar(magnitude, phase + tissue_phase), body)
-
-
 def _sum_waves(waves: Tensor, axis: Tensor) -> Tensor:
     """Σ Re c·exp(i(kx x + ky y)) as one matrix product; (batch, field, 3, wave, 2) → images."""
     kx, ky = waves[:, :, 0, :, 0], waves[:, :, 1, :, 0]
@@ -238,3 +154,160 @@ def _sum_waves(waves: Tensor, axis: Tensor) -> Tensor:
     rows = torch.cat([by_row.real, -by_row.imag], -2).transpose(-1, -2)
     columns = torch.cat([by_column.real, by_column.imag], -2)
     return rows @ columns
+
+
+@lru_cache(maxsize=1)
+def _tissue_maps() -> tuple[Tensor, Tensor]:
+    """White matter, grey matter, fluid (1, 3, z, y, x) and distance to the brain in mm (1, 1, …), on 2 mm voxels."""
+    package = importlib.util.find_spec("nilearn")
+    if package is None or importlib.util.find_spec("nibabel") is None:
+        raise ValueError("brains need the maps that come with nilearn: pip install nilearn nibabel")
+    import nibabel
+
+    folder = Path(package.submodule_search_locations[0]) / "datasets" / "data"  # type: ignore[index]
+    volumes = []
+    for name in ("wm", "gm", "t1"):
+        file: Any = nibabel.load(folder / f"mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz")
+        volume = torch.from_numpy(np.asarray(file.dataobj, dtype=np.float32).transpose(2, 1, 0).copy())
+        volumes.append(functional.avg_pool3d(functional.pad(volume[None], (12,) * 6), 2)[0] / volume.max())
+    white, grey, t1 = volumes
+    for volume in volumes:
+        volume[: len(t1) // 5] = 0  # the brain stem would leave the head
+    inside = torch.from_numpy(ndimage.binary_fill_holes((t1 > 0.05).numpy()))
+    fluid = (inside.float() - white - grey).clamp(0, 1)
+    distance = ndimage.distance_transform_edt(~inside.numpy(), sampling=2).astype(np.float32)
+    return torch.stack([white, grey, fluid])[None], torch.from_numpy(distance)[None, None]
+
+
+def _draw_brain(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    u = rng.uniform
+    # Axes of the slice in the volume: its normal and where it lies on it, as a share of the half width.
+    normal, low, high = ((2, -0.15, 0.45), (2, -0.15, 0.45), (1, -0.45, 0.45), (0, -0.3, 0.3))[rng.integers(4)]
+    along, down = [axis for axis in range(3) if axis != normal]
+    tilt = u(-0.15, 0.15, size=3)
+    turn = np.eye(3) + np.array([[0, -tilt[2], tilt[1]], [tilt[2], 0, -tilt[0]], [-tilt[1], tilt[0], 0]])
+    axes = np.stack([np.eye(3)[along] * rng.choice([-1, 1]), -np.eye(3)[down], np.eye(3)[normal]]) @ turn
+    scale = u(114, 130) * u(0.95, 1.05, size=2)  # mm per half field of view
+    lesions = [(u(-0.4, 0.4), u(-0.4, 0.4), u(0.02, 0.08) * (rng.random() < 0.3)) for _ in range(2)]
+    centre = np.array([*u(-8, 8, size=2), u(low, high) * 80]) @ axes
+    rim = (u(3, 6), u(8, 13), 0.0)  # end of the skull and of fat and skin, mm from the brain
+    source = (u(-0.3, 0.3), u(0.3, 0.6), u(-2, 2))  # air below: place and strength of its field
+    anatomy = np.stack([axes[0] * scale[0], axes[1] * scale[1], centre, rim, source, *lesions])
+    tr_range, te_range, star = _WEIGHTINGS[rng.integers(len(_WEIGHTINGS))]
+    tr, te = u(*tr_range), u(*te_range)
+    values = []
+    for name, (density, t1, t2, t2_star) in _TISSUES.items():
+        decay = t2_star if star else t2
+        signal = density * (1 - np.exp(-tr / t1)) * np.exp(-te / decay) * u(0.9, 1.1)
+        values.append((signal * (u(0.5, 1) if name == "fat" else 1), u(-0.4, 0.4) if name == "fat" else 0.0))
+    return anatomy, np.array(values)
+
+
+def _paint_brain(p: Any, position: Tensor, waves: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return magnitude, phase offset and head mask of slices."""
+    maps, distance_map = (volume.to(position.device) for volume in _tissue_maps())
+    warped = position + waves[:, 4:6]
+    across, down, centre, rim, source, *lesions = p.anatomy.unbind(1)
+    place = centre[:, :, None, None] + across[:, :, None, None] * warped[:, :1] + down[:, :, None, None] * warped[:, 1:]
+    depth, height, width = maps.shape[2:]
+    half = place.new_tensor([width, height, depth])[:, None, None]  # half of 2 mm voxels' extent, in mm
+    grid = (place / half).movedim(1, -1)[None]
+    white, grey, fluid = functional.grid_sample(maps, grid, align_corners=False)[0]
+    distance = functional.grid_sample(distance_map, grid, padding_mode="border", align_corners=False)[0, 0]
+    skull_end, skin_end = rim[:, :2, None, None].unbind(1)
+    fat = ((distance - skull_end) / 1.5).sigmoid() * ((skin_end - distance) / 1.0).sigmoid()
+    bone = (distance / 1.5).clamp(0, 1) * ((skull_end - distance) / 1.5).sigmoid()
+    signals, offsets = p.values[..., None, None].unbind(2)
+    tissues = torch.stack([white, grey, fluid, bone, fat], 1)
+    magnitude = (tissues * signals[:, :5]).sum(1)
+    for lesion in lesions:
+        x, y, radius = lesion[:, :, None, None].unbind(1)
+        spot = (-((warped[:, 0] - x) ** 2 + (warped[:, 1] - y) ** 2) / (radius**2 + 1e-6)).exp() * (white + grey)
+        magnitude = torch.lerp(magnitude, signals[:, 5], spot.clamp(0, 1))
+    x, y, strength = source[:, :, None, None].unbind(1)
+    field = strength * (-((warped[:, 0] - x) ** 2 + (warped[:, 1] - y) ** 2) / 0.05).exp()
+    return magnitude, field + fat * offsets[:, 4], distance < skin_end
+
+
+def _shape(
+    rng: np.random.Generator, x: float, y: float, a: float, b: float, value: float, tilt: float = 0.0,
+    rough: float = 0.06, edge: float = 0.02, vessels: float = 0.0,
+) -> np.ndarray:  # fmt: skip
+    """One organ: an ellipse whose outline is bent by `rough`, and how much its vessels differ from it."""
+    jitter = rng.uniform(0.92, 1.08, 2)
+    bend = rough * rng.normal(size=(2, _HARMONICS)) / np.arange(1, _HARMONICS + 1)
+    shift = rng.normal(0, 0.015, 2)
+    return np.array([x + shift[0], y + shift[1], a * jitter[0], b * jitter[1], tilt, edge, value, vessels, *bend.flat])
+
+
+def _draw_abdomen(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    u = rng.uniform
+    dome, wide = u(-0.62, -0.42), u(0.68, 0.82)  # where the diaphragm is; half the width of the body
+    fat, muscle, liver, lung = u(0.35, 0.9), u(0.2, 0.4), u(0.55, 0.9), u(0.02, 0.08)
+    kidney, marrow, water_fat = u(0.6, 1.0), u(0.3, 0.6), u(1.2, 3.1) * rng.choice([-1, 1])  # rad, by the echo time
+    rim, lean = u(0.03, 0.1), u(0.1, 0.25)
+
+    def organ(*args: Any, phase: float = 0.0, **options: Any) -> tuple[np.ndarray, float]:
+        return _shape(rng, *args, **options), phase
+
+    shapes = [
+        organ(0, 0, wide, 0.87, fat, rough=0.02, phase=water_fat),
+        organ(0, 0, wide - rim, 0.84, muscle, rough=0.02, phase=u(3, 7) * rng.choice([-1, 1])),
+        organ(0, 0.18, wide - rim - 0.08, 0.6, u(0.15, 0.6), rough=0.04, phase=water_fat * u(0, 0.6)),
+        organ(-0.34, dome - 0.22, 0.28, 0.28, lung, 0.1, vessels=0.2, phase=u(1.5, 3.5) * rng.choice([-1, 1])),
+        organ(0.36, dome - 0.2, 0.26, 0.28, lung, -0.1, vessels=0.2),
+        organ(-0.36, dome + 0.28, 0.3, 0.36, liver, 0.2, rough=0.06, vessels=u(-0.35, 0.35)),
+        organ(0.4, dome + 0.24, 0.2, 0.2, u(0.3, 0.8), -0.4, rough=0.1, phase=u(-0.4, 0.4)),
+        organ(0.52, dome + 0.34, 0.13, 0.22, u(0.5, 0.8), -0.2),
+        *(organ(s * 0.34, u(0.0, 0.15), 0.115, 0.21, kidney, -s * 0.25, rough=0.04) for s in (-1, 1)),
+        *(organ(s * 0.34, u(0.05, 0.12), 0.05, 0.11, u(0.3, 1.0), -s * 0.25, rough=0.12) for s in (-1, 1)),
+        *(organ(s * 0.22, 0.45, 0.085, 0.42, muscle * 0.9, -s * lean, rough=0.03) for s in (-1, 1)),
+        *(organ(s * 0.55, 0.78, 0.24, 0.2, marrow, s * 0.5, rough=0.1, phase=water_fat * 0.3) for s in (-1, 1)),
+        organ(0, 0.05, 0.09, 0.75, marrow, rough=0.02, phase=u(-0.3, 0.3)),
+        organ(u(0.1, 0.14), -0.05, 0.028, 0.4, u(0.05, 1.0), 0.05, rough=0.02, phase=u(-0.5, 0.5)),
+        organ(u(-0.14, -0.1), 0.0, 0.03, 0.35, u(0.05, 1.0), -0.05, rough=0.02, phase=u(-0.5, 0.5)),
+        *(
+            organ(u(-0.55, 0.55), u(0.25, 0.72), u(0.04, 0.12), u(0.03, 0.08), u(0.02, 0.8), u(0, np.pi), rough=0.2,
+                  phase=u(-0.8, 0.8))
+            for _ in range(7)
+        ),
+        *(organ(u(-0.5, 0.5), u(-0.3, 0.5), u(0.02, 0.05), u(0.02, 0.05), u(0.05, 1)) for _ in range(2)),
+    ]  # fmt: skip
+    anatomy = np.stack([shape for shape, _ in shapes])
+    anatomy[:, 0] += u(-0.04, 0.04)
+    return anatomy, np.array([[shape[6], phase] for shape, phase in shapes])
+
+
+def _paint_abdomen(p: Any, position: Tensor, waves: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return magnitude, phase offset and body mask; a later shape covers an earlier one."""
+    shapes = p.anatomy[..., None, None]
+    cx, cy, a, b, tilt, edge, value, vessels = shapes[:, :, :8].unbind(2)
+    cos, sin = tilt.cos(), tilt.sin()
+    x, y = position[:, None, 0] - cx, position[:, None, 1] - cy
+    along, across = (x * cos + y * sin) / a, (y * cos - x * sin) / b
+    squares = torch.stack([along.square(), across.square()])
+    radius = squares.sum(0).sqrt()
+    turned = torch.complex(along, across) / radius.clamp_min(1e-3)
+    bend, power = torch.zeros_like(radius), turned
+    for k in range(_HARMONICS):  # Re c·exp(i(k + 1)θ) without an angle
+        power = power * turned
+        bend = bend + shapes[:, :, 8 + k] * power.real + shapes[:, :, 8 + _HARMONICS + k] * power.imag
+    box = squares[:, :, :_BOXES].square().sum(0).sqrt().sqrt()  # the trunk has straighter sides
+    radius = torch.cat([box, radius[:, _BOXES:]], 1)
+    weights = ((1 + bend - radius) * torch.minimum(a, b) / edge * 2).sigmoid()
+    spine = weights[:, _SPINE]
+    # Zero lines of random waves look like branching vessels.
+    lines = (-((waves[:, 4] / 0.25) ** 2)).exp()
+    magnitude, phase = torch.zeros_like(lines), torch.zeros_like(lines)
+    offsets = p.values[:, :, 1, None, None]
+    for k, weight in enumerate(weights.unbind(1)):
+        magnitude = torch.lerp(magnitude, value[:, k] * (1 + vessels[:, k] * lines), weight)
+        phase = torch.lerp(phase, (0 if k in (1, 3) else 1) * offsets[:, k].expand_as(phase), weight)
+    discs = (3 * (36 * position[:, 1]).sin()).tanh() * spine
+    # Air in the lungs and around the trunk bends the field: wraps near both.
+    near = (-(((radius[:, _LUNGS] - 1) / 0.3) ** 2)).exp().sum(1)
+    x, y = position[:, 0], position[:, 1]
+    corners = p.values[:, 1, 1, None, None] * (x**4 + y**4)
+    phase = phase + p.values[:, 3, 1, None, None] * near + corners
+    body = weights[:, 0]
+    return magnitude * (1 - 0.25 * discs) * body, phase, body > 0.5
