@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from perpcore.experiments.configs import registration_configs
-from perpcore.experiments.trials import tuning_trials
+from perpcore.experiments.trials import ablation_trials
 
 ROOT = Path(__file__).parents[1]
 
@@ -27,12 +27,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--snakemake", default="snakemake")
     parser.add_argument("--profile", default="default", help="default or slurm")
-    parser.add_argument("--small", action="store_true", help="runs of 10 s instead of 60 s")
+    parser.add_argument("--small", action="store_true", help="trials instead of whole runs")
     args, more = parser.parse_known_args()
     if shutil.which(args.snakemake) is None:
         print(f"Left out: no command {args.snakemake!r} here (it needs an environment of its own).")
         return
-    trials = [trial.config for trial in tuning_trials("quick")]
+    trials = [trial.config for trial in ablation_trials("quick")]
     names = [c.name for c in (trials if args.small else registration_configs("quick"))[:4]]
     with tempfile.TemporaryDirectory() as folder:
         for name in ("perpcore", "notebooks", "workflow"):

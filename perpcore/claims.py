@@ -19,7 +19,7 @@ FINDINGS = ("holds", "fails", "open")
 VERDICTS = ("reproduced", "mixed", "open", "not reproduced", "not tested at this preset")
 SETTINGS = {"brain": "smooth", "abdomen": "rough"}
 """Reconstructions of generated brains and abdomens, by the roughness of their phase."""
-ACCELERATIONS = ("4", "6", "8")
+ACCELERATIONS = ("4", "8", "12")
 
 
 class Check(NamedTuple):

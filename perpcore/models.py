@@ -14,7 +14,7 @@ from perpcore.data.motion import warp
 
 Images = Complex[Tensor, "batch row column"]
 
-START_WEIGHT, START_STEPS = 0.02, 8  # λ and iterations of the CG-SENSE image that cascades begin with
+START_WEIGHT, START_STEPS = 0.003, 10  # λ and iterations of the CG-SENSE image that cascades begin with
 
 
 class _Block(nn.Sequential):
@@ -89,7 +89,7 @@ class UnrolledNet(nn.Module):
         super().__init__()
         self.cg_steps = cg_steps
         self.networks = nn.ModuleList(_half_resolution_cnn(chans) for _ in range(1 if shared else n_cascades))
-        self.log_weight = nn.Parameter(torch.full((n_cascades,), 0.05).log())
+        self.log_weight = nn.Parameter(torch.full((n_cascades,), 0.02).log())
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +15,40 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
 from matplotlib_inline.backend_inline import set_matplotlib_formats
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from perpcore._files import write_atomically
+from perpcore.statistics import mean_interval
 
 # Okabe and Ito's palette, told apart by colour-blind readers; the line styles serve grey prints.
-_LOOK = {
-    "target": ("target", "black", "-"), "zero_filled": ("zero-filled", "#7f7f7f", ":"),
-    "zero": ("zero field", "#7f7f7f", ":"), "l1": ("ℓ1", "#E69F00", "--"),
-    "l2": ("ℓ2", "#D55E00", "-"), "ssim": ("SSIM", "#CC79A7", "-."),
+_LOSSES = {
+    "l1": ("ℓ1", "#E69F00", "--"), "l2": ("ℓ2", "#D55E00", "-"), "ssim": ("SSIM", "#CC79A7", "-."),
     "perp_l1": ("⊥+ℓ1", "#56B4E9", "--"), "perp_l2": ("⊥+ℓ2", "#0072B2", "-"),
     "perp_ssim": ("⊥+SSIM", "#009E73", "-."), "epe": ("EPE", "#E69F00", "--"),
-    "plain_l2": ("ℓ2, plain", "#CC79A7", "-."),
-    "cold_plain_perp_l2": ("⊥+ℓ2, cold, plain", "#7f7f7f", ":"),
 }  # fmt: skip
-LABELS, COLORS, LINES = ({name: look[k] for name, look in _LOOK.items()} for k in range(3))
-"""How losses are written and drawn in figures and tables."""
+_OTHERS = {
+    "target": ("target", "black", "-"), "zero": ("zero field", "#999999", ":"),
+    "zero_filled": ("zero-filled", "#999999", ":"), "cg_sense": ("CG-SENSE", "#888888", "--"),
+    "filter": ("filter", "#888888", "-."), "wavelet": ("wavelets", "#444444", "-"),
+}  # fmt: skip
+# A loss with another network or start: what stands after its name, whether it is dotted and whether it is hollow.
+_VARIANTS = {
+    "unet_": (", U-Net", True, True), "cold_": (", cold", True, False), "plain_": (", plain", False, True),
+    "cold_plain_": (", cold, plain", True, True),
+}  # fmt: skip
+_LOOK = {name: (*look, look[1]) for name, look in (_OTHERS | _LOSSES).items()} | {
+    prefix + name: (label + more, color, ":" if dotted else line, "white" if hollow else color)
+    for prefix, (more, dotted, hollow) in _VARIANTS.items()
+    for name, (label, color, line) in _LOSSES.items()
+}
+LABELS, COLORS, LINES, FILLS = ({name: look[k] for name, look in _LOOK.items()} for k in range(4))
+"""How losses and methods are written and drawn: a loss keeps its colour; another network has hollow markers."""
 
 WIDTH = 7.0  # inches: two columns of a journal
+_ZOOM = "#F0E442"
 
 
 def set_style(photos: bool = False) -> None:
@@ -93,30 +108,94 @@ def frameless(ax: Axes) -> None:
     ax.spines[:].set_visible(False)
 
 
-def show_reconstructions(figure: FigureBase, images: dict[str, Tensor], foreground: np.ndarray, title: str) -> None:
+def show_reconstructions(
+    figure: FigureBase, images: dict[str, Tensor], foreground: np.ndarray, title: str,
+    *, notes: dict[str, str] | None = None, zoom: tuple[int, int, int] | None = None,
+) -> None:  # fmt: skip
     """Show complex images by name, "target" first: one column each, one scale per row.
 
-    Rows: magnitude, magnitude error, phase and phase error; the last three in the foreground.
+    Rows: magnitude, magnitude error, phase and phase error; the last three in the foreground. A scale of errors ends
+    at the 97 % quantile. `notes` are written into magnitudes; `zoom` is first row, first column and size of a square
+    that is enlarged in their corner.
     """
     axes = figure.subplots(4, len(images))
-    figure.suptitle(title, fontsize=8)
+    figure.suptitle(title, fontsize=9)
     target = to_numpy(images["target"])
     peak = float(np.quantile(np.abs(target), 0.998))
-    for column, (name, image) in zip(axes.T, images.items(), strict=True):
-        pixels = to_numpy(image)
-        error = np.where(foreground, np.abs(pixels) - np.abs(target), np.nan)
-        turned = np.where(foreground, np.angle(pixels * target.conj()), np.nan)
+    pixels = np.stack([to_numpy(image) for image in images.values()])
+    errors, turns = np.abs(pixels) - np.abs(target), np.angle(pixels * target.conj())
+    limits = [float(np.quantile(np.abs(x[1:, foreground]), 0.97)) or 1.0 for x in (errors, turns)]
+    for column, name, image, error, turn in zip(axes.T, images, pixels, errors, turns, strict=True):
         shown = [
-            show_magnitude(column[0], pixels, peak), show_error(column[1], error, 0.2 * peak),
-            show_phase(column[2], pixels, foreground), show_error(column[3], turned, 0.5),
-        ]  # fmt: skip
+            show_magnitude(column[0], image, peak),
+            show_error(column[1], np.where(foreground, error, np.nan), limits[0]),
+            show_phase(column[2], image, foreground),
+            show_error(column[3], np.where(foreground, turn, np.nan), limits[1]),
+        ]
         column[0].set_title(LABELS[name])
+        if zoom is not None:
+            _show_zoom(column[0], image, peak, zoom)
+        look: dict[str, Any] = {"color": "white", "fontsize": 7, "va": "top", "linespacing": 1.0}
+        shade: dict[str, Any] = {"facecolor": "black", "alpha": 0.5, "lw": 0, "pad": 1}
+        if notes and name in notes:
+            column[0].text(0.03, 0.97, notes[name], transform=column[0].transAxes, bbox=shade, **look)
+    rows, columns = np.nonzero(foreground)
+    for ax in axes.flat:  # what is around the body is left out
+        ax.set(xlim=(columns.min() - 2.5, columns.max() + 2.5), ylim=(rows.max() + 2.5, rows.min() - 2.5))
     for ax in axes[[1, 3], 0]:  # the target has no error
         ax.clear()
         ax.axis("off")
     labels = ("|Ŷ| (a.u.)", "|Ŷ|−|Y| (a.u.)", "φ (rad)", "Δφ (rad)")
     for row, drawn, label in zip(axes, shown, labels, strict=True):
-        figure.colorbar(drawn, ax=row, label=label, shrink=0.9, pad=0.01, aspect=10)
+        bar = figure.colorbar(drawn, ax=row, label=label, shrink=0.9, pad=0.01, aspect=10)
+        if drawn is shown[2]:
+            bar.set_ticks([-np.pi, 0, np.pi], labels=["−π", "0", "π"])
+
+
+def _show_zoom(ax: Axes, pixels: np.ndarray, peak: float, zoom: tuple[int, int, int]) -> None:
+    row, column, size = zoom
+    inset = ax.inset_axes((0.6, 0.0, 0.4, 0.4))
+    show_magnitude(inset, pixels[row : row + size, column : column + size], peak)
+    inset.spines[:].set(visible=True, color=_ZOOM)
+    ax.add_patch(Rectangle((column - 0.5, row - 0.5), size, size, fill=False, ec=_ZOOM, lw=0.7))
+
+
+def draw_levels(
+    ax: Axes, groups: dict[str, dict[str, np.ndarray]],
+    *, lines: Collection[str] = (), failed: Container[tuple[str, int]] = (),
+) -> None:  # fmt: skip
+    """Draw (seed, image) values per group and label: the mean with its 95 % interval, and a black dot per seed.
+
+    The means of labels in `lines` become a line across their group; of these only the nearest to the others widens
+    the axis. `failed` pairs of label and seed are crosses instead of dots.
+    """
+    across = np.array([-0.47, 0.47])
+    for place, values in enumerate(groups.values()):
+        names = [name for name in values if name not in lines]
+        for x, name in zip(place + np.linspace(-0.4, 0.36, len(names)), names, strict=True):
+            mean, low, high = mean_interval(values[name])
+            look: dict[str, Any] = {"color": COLORS[name], "mfc": FILLS[name], "ms": 3, "mew": 0.8, "lw": 0.9}
+            label = LABELS[name] if place == 0 else None
+            ax.errorbar(x, mean, [[mean - low], [high - mean]], fmt="o", label=label, **look)
+            for seed, level in enumerate(values[name].mean(1) if len(values[name]) > 1 else ()):
+                ax.plot(x + 0.04, level, "x" if (name, seed) in failed else ".", c="black", ms=2, mew=0.4)
+        if lines:
+            centre = np.mean([values[name].mean() for name in names])
+            nearest = min((values[name].mean() for name in lines), key=lambda level: abs(level - centre))
+            ax.update_datalim([(place, nearest)])
+    ax.autoscale_view()
+    ax.set(xticks=range(len(groups)), xticklabels=groups, xlim=(-0.5, len(groups) - 0.5), ylim=ax.get_ylim())
+    for place, values in enumerate(groups.values()):
+        ax.axvline(place - 0.5, color="0.9", lw=0.6, zorder=0)
+        for name in lines:
+            label = LABELS[name] if place == 0 else None
+            ax.plot(place + across, [values[name].mean()] * 2, c=COLORS[name], ls=LINES[name], lw=1, label=label)
+
+
+def draw_band(ax: Axes, name: str, x: ArrayLike, low: ArrayLike, middle: ArrayLike, high: ArrayLike) -> None:
+    """Draw a line in the look of `name` in a band from low to high."""
+    ax.fill_between(x, low, high, color=COLORS[name], alpha=0.15, lw=0)
+    ax.plot(x, middle, color=COLORS[name], ls=LINES[name], lw=1.2, label=LABELS[name])
 
 
 def boxes(ax: Axes, values: dict[str, np.ndarray]) -> None:
@@ -136,19 +215,34 @@ def boxes(ax: Axes, values: dict[str, np.ndarray]) -> None:
     ax.set_xticks(range(1, len(values) + 1), [LABELS[name] for name in values], rotation=90)
 
 
-def calibration_curve(tables: Sequence[pd.DataFrame], acceleration: int) -> pd.DataFrame:
-    """Average `Result.calibration` over seeds, in bins of more than 200 pixels."""
-    table = pd.concat([t[t.acceleration == acceleration] for t in tables])
-    table = table.groupby(level=0).mean()
-    return table[table["count"] > 200]
+def calibration_curve(
+    tables: Sequence[pd.DataFrame], acceleration: int, reference: Sequence[pd.DataFrame] | None = None
+) -> pd.DataFrame:
+    """Average `Result.calibration` over seeds, in bins of more than 200 pixels.
+
+    Adds the relative bias in per cent, less that of the `reference` tables of the same seeds, with its 95 % interval
+    over seeds: columns bias, low and high.
+    """
+
+    def of(these: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, np.ndarray]:
+        chosen = [t[t.acceleration == acceleration] for t in these]
+        mean = pd.concat(chosen).groupby(level=0).mean()
+        return mean, np.stack([100 * (t.pred / t.target.where(t.target > 0) - 1) for t in chosen])
+
+    table, bias = of(tables)
+    if reference is not None:
+        bias = bias - of(reference)[1]
+    kept = (table["count"] > 200).to_numpy()
+    several = len(bias) > 1  # one seed has no interval
+    intervals = [mean_interval(b[:, None]) if several else (b.item(),) * 3 for b in bias.T[kept]]
+    return table[kept].assign(**dict(zip(("bias", "low", "high"), np.transpose(intervals), strict=True)))
 
 
 def draw_calibration(axes: Sequence[Axes], curves: dict[str, pd.DataFrame], limits: tuple[float, float]) -> None:
-    """Draw predicted against true length, and the relative deviation in per cent."""
+    """Draw predicted against true length, and the relative bias with its interval over seeds."""
     for name, curve in curves.items():
-        style: dict[str, Any] = {"color": COLORS[name], "ls": LINES[name], "lw": 1.3}
-        axes[0].plot(curve.target, curve.pred, label=LABELS[name], **style)
-        axes[1].plot(curve.target, 100 * (curve.pred / curve.target - 1), **style)
+        draw_band(axes[0], name, curve.target, curve.pred, curve.pred, curve.pred)
+        draw_band(axes[1], name, curve.target, curve.low, curve.bias, curve.high)
     top = max(curve.target.max() for curve in curves.values())
     axes[0].plot([0, top], [0, top], color="0.6", lw=0.6)
     axes[1].axhline(0, color="0.6", lw=0.6)
@@ -192,8 +286,8 @@ def show(fig: Figure, *, caption: str = "", alt: str) -> None:
 def wide_table(rows: list[dict[str, Any]], metrics: dict[str, str], digits: dict[str, int]) -> pd.DataFrame:
     """Arrange rows of `statistics.compare` as "mean [low, high]", one column per metric.
 
-    `metrics` gives the columns' order and labels, `digits` the decimals where they are not 3. An
-    asterisk marks p < 0.05 after Holm's correction.
+    `metrics` gives the columns' order and labels, `digits` the decimals where they are not 3. An asterisk marks
+    p < 0.05 after Holm's correction. What is not in `LABELS` is written as it stands.
     """
 
     def cell(row: pd.Series) -> str:
@@ -201,8 +295,8 @@ def wide_table(rows: list[dict[str, Any]], metrics: dict[str, str], digits: dict
         return f"{row['mean']:.{d}f}{star} [{row.low:.{d}f}, {row.high:.{d}f}]"
 
     table = pd.DataFrame(rows)
-    table = table.assign(cell=table.apply(cell, axis=1), loss=table.loss.map(LABELS))
-    index = [c for c in ("R", "loss", "metric") if c in table]
+    table = table.assign(cell=table.apply(cell, axis=1), loss=table.loss.map(lambda name: LABELS.get(name, name)))
+    index = [c for c in ("anatomy", "R", "loss", "metric") if c in table]
     wide = table.set_index(index)["cell"].unstack(sort=False)
     return wide[list(metrics)].rename(columns=metrics)
 

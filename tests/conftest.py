@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import matplotlib
@@ -16,6 +17,10 @@ settings.load_profile("perpcore")
 
 ROOT = Path(__file__).parents[1]
 TEST_DATA = Path(os.environ.get("PERPCORE_TEST_DATA") or ROOT.parent / "shared" / "data")
+
+NEEDS_BRAINS = pytest.mark.skipif(
+    not (find_spec("nilearn") and find_spec("nibabel")), reason="brains need nilearn (extra experiments)"
+)
 
 
 def complex_tensor(*shape: int, seed: int = 0, dtype: torch.dtype = torch.complex128) -> torch.Tensor:

@@ -24,27 +24,53 @@ def test_ssim_and_psnr_equal_scikit_image(pair) -> None:
     pred, target, mask = pair
     values = evaluate_images(pred, target, mask)
     for i in range(3):
-        p, y = pred[i].abs().numpy(), target[i].abs().numpy()
+        p, y, m = pred[i].abs().numpy(), target[i].abs().numpy(), mask[i].numpy()
         # scikit-image crops its padded map to the windows that lie inside the image.
-        ssim = structural_similarity(p, y, win_size=7, data_range=y.max())
-        assert values["ssim"][i].item() == pytest.approx(ssim, abs=1e-12)
-        psnr = peak_signal_noise_ratio(y, p, data_range=y.max())
-        assert values["psnr"][i].item() == pytest.approx(psnr, abs=1e-10)
+        whole, similarity = structural_similarity(p, y, win_size=7, data_range=y.max(), full=True)
+        assert values["ssim_whole"][i].item() == pytest.approx(whole, abs=1e-12)
+        inner = slice(3, -3), slice(3, -3)
+        assert values["ssim"][i].item() == pytest.approx(similarity[inner][m[inner]].mean(), abs=1e-12)
+        whole = peak_signal_noise_ratio(y, p, data_range=y.max())
+        assert values["psnr_whole"][i].item() == pytest.approx(whole, abs=1e-10)
+        inside = peak_signal_noise_ratio(y[m], p[m], data_range=y.max())
+        assert values["psnr"][i].item() == pytest.approx(inside, abs=1e-10)
 
 
 def test_errors_equal_numpy(pair) -> None:
     pred, target, mask = pair
+    for foreground in (mask, None):
+        values = evaluate_images(pred, target, foreground)
+        for i in range(3):
+            m = np.ones(mask[i].shape, bool) if foreground is None else mask[i].numpy()
+            p, y = pred[i].numpy()[m], target[i].numpy()[m]
+            norm = np.linalg.norm
+            assert values["nrmse"][i].item() == pytest.approx(norm(abs(p) - abs(y)) / norm(y))
+            assert values["complex_nrmse"][i].item() == pytest.approx(norm(p - y) / norm(y))
+            angles = np.abs((np.angle(p) - np.angle(y) + np.pi) % (2 * np.pi) - np.pi)
+            assert values["phase_error"][i].item() == pytest.approx((angles * abs(y)).sum() / abs(y).sum())
+            assert values["magnitude_bias"][i].item() == pytest.approx((abs(p) - abs(y)).sum() / abs(y).sum())
+
+
+def test_only_the_whole_image_metrics_see_the_background(pair) -> None:
+    """SSIM's windows reach three pixels beyond the foreground."""
+    pred, target, _ = pair
+    mask = torch.zeros(3, 24, 20, dtype=torch.bool)
+    mask[:, 4:12, 4:12] = True
+    near = torch.zeros_like(mask)
+    near[:, 1:15, 1:15] = True
     values = evaluate_images(pred, target, mask)
-    for i in range(3):
-        p, y, m = pred[i].numpy(), target[i].numpy(), mask[i].numpy()
-        norm = np.linalg.norm
-        assert values["nrmse"][i].item() == pytest.approx(norm(abs(p) - abs(y)) / norm(y))
-        assert values["complex_nrmse"][i].item() == pytest.approx(norm(p - y) / norm(y))
-        angles = np.abs((np.angle(p) - np.angle(y) + np.pi) % (2 * np.pi) - np.pi)
-        expected = (angles * abs(y)).sum() / abs(y).sum()
-        assert values["phase_error"][i].item() == pytest.approx(expected)
-        bias = (abs(p) - abs(y))[m].sum() / abs(y)[m].sum()
-        assert values["magnitude_bias"][i].item() == pytest.approx(bias)
+    changed = evaluate_images(torch.where(near, pred, 3 * pred), target, mask)
+    moved = {name for name in values if not torch.allclose(values[name], changed[name], rtol=1e-9)}
+    assert moved == {"ssim_whole", "psnr_whole"}
+    changed = evaluate_images(torch.where(mask, pred, 3 * pred), target, mask)
+    moved = {name for name in values if not torch.allclose(values[name], changed[name], rtol=1e-9)}
+    assert moved == {"ssim_whole", "psnr_whole", "ssim"}
+
+
+def test_without_a_mask_the_whole_image_counts(pair) -> None:
+    values = evaluate_images(*pair[:2])
+    for name in ("ssim", "psnr"):
+        assert torch.equal(values[name], values[f"{name}_whole"])
 
 
 def test_known_errors() -> None:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from conftest import complex_tensor
+from conftest import NEEDS_BRAINS, complex_tensor
 from safetensors.torch import save_file
 
-from perpcore.data.coils import sense_adjoint, sense_forward
-from perpcore.data.datasets import PhantomRecon, PhantomSense
+from perpcore.data.coils import solve_sense
+from perpcore.data.datasets import PhantomRecon
 from perpcore.data.motion import warp
-from perpcore.experiments.configs import RECON_LOSSES, REGISTRATION_LOSSES
-from perpcore.metrics import evaluate_images
+from perpcore.experiments.configs import ANATOMIES, CLASSICAL, COMPARISONS, WEIGHTS
+from perpcore.metrics import psnr
 from perpcore.models import (
+    START_STEPS,
+    START_WEIGHT,
     MotionNet,
     UNet,
     UnrolledNet,
@@ -43,7 +46,7 @@ def test_learns_something() -> None:
     model = UNet(8, 1)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     losses = []
-    for _ in range(200):
+    for _ in range(120):
         loss = (model(image) - target).abs().square().mean()
         optimizer.zero_grad()
         loss.backward()
@@ -55,6 +58,12 @@ def test_learns_something() -> None:
 
 def test_size_of_the_quick_network() -> None:
     assert 150_000 < parameter_count(UNet(16, 3)) < 250_000
+
+
+def test_the_u_net_looks_at_the_image_only() -> None:
+    """So that it takes the inputs of an unrolled network."""
+    image, model = complex_tensor(1, 16, 16, dtype=torch.complex64), UNet(8, 1)
+    assert torch.equal(model(image, torch.ones(1), torch.ones(1)), model(image))
 
 
 @pytest.mark.parametrize("bad", [torch.ones(2, 8, 8), torch.ones(8, 8, dtype=torch.complex64)])
@@ -104,7 +113,7 @@ def test_double_precision_images_go_through_networks_of_single_precision() -> No
         field = registration(image.to(torch.complex64), moving.to(torch.complex64))
         torch.testing.assert_close(registration(image, moving), field)
     coils, mask = torch.ones(1, 1, 32, 32, dtype=torch.complex128), torch.ones(1, 32, 32)
-    assert UnrolledNet(1, 4, 2)(image, image[:, None], coils, mask).dtype == torch.complex128
+    assert UnrolledNet(1, 4)(image, coils, mask).dtype == torch.complex128
 
 
 def test_motion_net_names_wrong_input() -> None:
@@ -117,54 +126,80 @@ def test_motion_net_names_wrong_input() -> None:
         MotionNet(1, 8, 3)(image, image[:, :16])
 
 
-def test_unrolled_net_starts_as_data_consistency_and_learns() -> None:
-    """One cascade of an untrained network is a gradient step; training lowers the loss."""
-    batch = PhantomSense(size=32, n_coils=3).batch(range(2))
-    model = UnrolledNet(1, 8, 1)
-    image = model(*batch.inputs)
-    assert image.shape == batch.target.shape and image.dtype == torch.complex64
-    residual = sense_forward(batch.zero_filled, batch.coil_sensitivities, batch.mask) - batch.kspace
-    gradient = sense_adjoint(residual, batch.coil_sensitivities, batch.mask)
-    torch.testing.assert_close(image, batch.zero_filled - 0.5 * gradient, atol=0.05, rtol=0)
+def two_abdomens(size: int = 32) -> Any:
+    return PhantomRecon(anatomy="abdomen", size=size, n_coils=3).batch(range(2))
+
+
+@pytest.mark.parametrize("size", [32, 27])
+def test_without_corrections_the_unrolled_net_is_cg_sense_again_and_again(size: int) -> None:
+    batch, model = two_abdomens(size), UnrolledNet(2, 4, cg_steps=3)
+    for network in model.networks:
+        torch.nn.init.zeros_(network[-2].weight)
+    found = model(*batch.inputs)
+    expected = solve_sense(*batch.inputs, START_WEIGHT, steps=START_STEPS)
+    for _ in range(2):
+        expected = solve_sense(*batch.inputs, 0.05, expected, steps=3)
+    assert found.dtype == torch.complex64
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-4)
+
+
+def test_the_unrolled_net_learns_and_so_does_its_data_consistency() -> None:
+    torch.manual_seed(0)
+    batch, model = two_abdomens(), UnrolledNet(2, 8)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     losses = []
-    for _ in range(150):
+    for _ in range(60):
         loss = (model(*batch.inputs) - batch.target).abs().square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.7 * losses[0]
-    assert model.step.grad is not None
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+    assert (model.log_weight.exp() - 0.05).abs().min() > 1e-3
 
 
-def test_the_project_comes_with_every_loss_and_they_reconstruct() -> None:
-    names = set(pretrained_names())
-    assert {f"{c}/{loss}" for c in ("recon", "unrolled") for loss in RECON_LOSSES} <= names
-    assert {f"registration/{loss}" for loss in REGISTRATION_LOSSES} <= names
-    network = load_pretrained("recon/perp_l2")
-    assert isinstance(network, UNet) and not network.training
-    assert network.config["loss"] == "perp_l2" and network.config["weight"] == 10
-    batch = PhantomRecon("test", accelerations=(4,)).batch(range(4))
+def test_cascades_share_one_network_if_asked() -> None:
+    own, shared = (UnrolledNet(3, 8, shared=shared) for shared in (False, True))
+    assert parameter_count(own) - 3 == 3 * (parameter_count(shared) - 3)
+    batch = two_abdomens()
     with torch.no_grad():
-        gained = evaluate_images(network(batch.zero_filled), batch.target)["psnr"]
-    assert (gained > evaluate_images(batch.zero_filled, batch.target)["psnr"] + 2).all()
-    for name in names:
+        before = shared(*batch.inputs)
+        shared.networks[0][-2].bias += 0.1
+        assert (shared(*batch.inputs) - before).abs().mean() > 1e-3
+
+
+def test_the_project_comes_with_every_network() -> None:
+    trained = [c for runs_of in COMPARISONS.values() for c in runs_of("full") if c.label not in CLASSICAL]
+    assert set(pretrained_names()) == {f"{c.comparison}/{c.label}" for c in trained}
+    for name in pretrained_names():
         assert parameter_count(load_pretrained(name)) > 10_000
 
 
+@pytest.mark.parametrize("anatomy", [pytest.param("brain", marks=NEEDS_BRAINS), "abdomen"])
+def test_pretrained_networks_reconstruct(anatomy: str) -> None:
+    assert anatomy in ANATOMIES
+    network = load_pretrained(f"{anatomy}/perp_l2")
+    assert isinstance(network, UnrolledNet) and not network.training
+    assert network.config["loss"] == "perp_l2" and network.config["weight"] == WEIGHTS["recon"]["perp_l2"]
+    batch = PhantomRecon("test", anatomy=anatomy, accelerations=(4,)).batch(range(4))
+    with torch.no_grad():
+        found, before = (psnr(x, batch.target, batch.foreground) for x in (network(*batch.inputs), batch.zero_filled))
+    assert (found > before + 2).all()
+
+
 def test_damaged_networks_and_unknown_names_are_said(empty_project: Path) -> None:
-    folder = empty_project / "data" / "pretrained" / "recon"
+    folder = empty_project / "data" / "pretrained" / "brain"
     folder.mkdir(parents=True, exist_ok=True)
     record = {"class": "UNet", "arguments": json.dumps({"chans": 4, "num_pool_layers": 1}), "config": "{}"}
     weights = UNet(4, 1).state_dict()
     save_file({k: w.contiguous() for k, w in weights.items()}, folder / "l2.safetensors", record)
-    assert isinstance(load_pretrained("recon/l2"), UNet)
-    with pytest.raises(ValueError, match="name: expected one of recon/l2, got 'recon/l3'"):
-        load_pretrained("recon/l3")
+    assert isinstance(load_pretrained("brain/l2"), UNet)
+    with pytest.raises(ValueError, match="name: expected one of brain/l2, got 'brain/l3'"):
+        load_pretrained("brain/l3")
     save_file({"out.bias": weights["out.bias"]}, folder / "l2.safetensors", record)
     with pytest.raises(ValueError, match="l2.safetensors: damaged, or not of today's"):
-        load_pretrained("recon/l2")
+        load_pretrained("brain/l2")
     (folder / "l2.safetensors").write_bytes(b"short")
     with pytest.raises(ValueError, match="l2.safetensors: damaged"):
-        load_pretrained("recon/l2")
+        load_pretrained("brain/l2")

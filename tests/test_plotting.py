@@ -14,7 +14,7 @@ from committed import write_index
 from matplotlib import pyplot as plt
 
 from perpcore import plotting
-from perpcore.experiments.configs import RECON_LOSSES, REGISTRATION_LOSSES, registration_configs
+from perpcore.experiments.configs import RECON_LOSSES, REGISTRATION_LOSSES, recon_configs, registration_configs
 
 
 def draw(numbers: np.ndarray) -> plt.Figure:
@@ -83,6 +83,9 @@ def test_calibration_is_averaged_over_seeds_in_filled_bins() -> None:
     tables = [pd.DataFrame({**bins, "pred": [p, p, p]}) for p in (0.1, 0.3)]
     curve = plotting.calibration_curve(tables, 4)
     assert curve.pred.tolist() == pytest.approx([0.2]) and curve.target.tolist() == [0.1]
+    assert curve.bias.tolist() == pytest.approx([100]) and curve.low.item() < 0 < 200 < curve.high.item()
+    assert plotting.calibration_curve(tables, 4, reference=tables)[["bias", "low", "high"]].values.tolist() == [[0] * 3]
+    assert plotting.calibration_curve(tables[:1], 4).low.tolist() == pytest.approx([0])
     fig, axes = plt.subplots(1, 2)
     plotting.draw_calibration(axes, {"l2": curve}, limits=(-10, 200))
     assert axes[1].lines[0].get_ydata().tolist() == pytest.approx([100])
@@ -93,9 +96,14 @@ def test_reconstructions_are_shown_on_one_scale_per_row() -> None:
     target = torch.polar(torch.ones(8, 8), torch.zeros(8, 8))
     fig = plt.figure()
     images = {"target": target, "zero_filled": 0.9 * target}
-    plotting.show_reconstructions(fig, images, np.ones((8, 8), bool), "title")
+    notes = {"zero_filled": "20 dB"}
+    plotting.show_reconstructions(fig, images, np.ones((8, 8), bool), "title", notes=notes, zoom=(2, 3, 4))
+    assert [text.get_text() for ax in fig.axes for text in ax.texts] == ["20 dB"]
+    insets = [inset for ax in fig.axes for inset in ax.child_axes if inset.images]
+    assert [inset.images[0].get_array().shape for inset in insets] == [(4, 4)] * 2
     shown = [ax.images[0] for ax in fig.axes if ax.images]
-    assert {image.get_clim() for image in shown} >= {(0, 1), (-0.2, 0.2), (-0.5, 0.5)}
+    scales = {tuple(np.round(image.get_clim(), 3).tolist()) for image in shown}
+    assert scales == {(0, 1), (-0.1, 0.1), (-3.142, 3.142), (-1, 1)}
     assert np.allclose(shown[2].get_array(), -0.1)  # the target has no error of its own
     plt.close(fig)
 
@@ -103,8 +111,23 @@ def test_reconstructions_are_shown_on_one_scale_per_row() -> None:
 def test_every_loss_has_a_colour_and_a_label() -> None:
     for loss in (*RECON_LOSSES, *REGISTRATION_LOSSES):
         assert loss in plotting.COLORS and loss in plotting.LABELS and loss in plotting.LINES
-    for shown in (set(RECON_LOSSES), {c.label for c in registration_configs()}):
-        assert len({plotting.COLORS[name] for name in shown}) == len(shown)
+    for shown in ({c.label for c in recon_configs()}, {c.label for c in registration_configs()}):
+        looks = {(plotting.COLORS[name], plotting.LINES[name], plotting.FILLS[name]) for name in shown}
+        assert len(looks) == len(shown) == len({plotting.LABELS[name] for name in shown})
+    assert plotting.LABELS["cold_plain_perp_l2"] == "⊥+ℓ2, cold, plain"
+    assert len({plotting.COLORS[name] for name in RECON_LOSSES}) == len(RECON_LOSSES)
+
+
+def test_levels_are_shown_with_every_seed_and_the_nearest_line_in_view() -> None:
+    seeds = np.array([[20.0, 22.0], [21.0, 23.0]])
+    groups = {"4": {"l2": seeds, "wavelet": seeds[:1] - 2, "zero_filled": seeds[:1] - 50}}
+    fig, ax = plt.subplots()
+    plotting.draw_levels(ax, groups, lines=["wavelet", "zero_filled"], failed={("l2", 1)})
+    dots = [(line.get_ydata()[0], line.get_marker()) for line in ax.lines if line.get_marker() in ".x"]
+    assert dots == [(21.0, "."), (22.0, "x")]
+    low, high = ax.get_ylim()
+    assert 0 < low < 19 and 22 < high < 30
+    plt.close(fig)
 
 
 def test_wide_table_has_a_cell_for_every_row_in_the_order_given() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from perpcore.statistics import compare, effect_size, holm, mean_interval, paired_test
+from perpcore.statistics import compare, effect_size, holm, mean_interval, mean_test, paired_test
 
 
 def test_interval_covers_the_true_mean_as_often_as_it_says() -> None:
@@ -79,6 +79,25 @@ def test_paired_test_of_several_seeds_agrees_with_the_interval_of_the_difference
     assert rejected / 300 < 0.08
     assert paired_test(a + 10, b) < 0.001 and paired_test(a, a) == 1
     assert paired_test(np.ones((2, 3)), np.zeros((2, 3))) == 0
+
+
+def test_mean_test_of_several_seeds_agrees_with_the_interval() -> None:
+    rng = np.random.default_rng(1)
+    inside = 0
+    for _ in range(300):
+        values = 2 + rng.normal(size=(4, 1)) + 0.5 * rng.normal(size=(4, 30))
+        interval = mean_interval(values)
+        for expected in (0.0, 1.0, 2.0):
+            assert (mean_test(values, expected) < 0.05) == (not interval.low < expected < interval.high)
+        inside += mean_test(values, 2.0) >= 0.05
+    assert inside / 300 == pytest.approx(0.95, abs=0.03)
+
+
+def test_mean_test_of_one_seed_is_wilcoxons_and_one_value_is_exact() -> None:
+    values = np.random.default_rng(0).normal(0.3, 1, (1, 25))
+    assert mean_test(values, 0.1) == pytest.approx(stats.wilcoxon(values[0] - 0.1).pvalue)
+    assert mean_test(np.array([[0.9]]), 1.0) == 0
+    assert mean_test(np.array([[1.0]]), 1.0) == 1
 
 
 def test_effect_size_by_hand_and_by_the_test_statistic() -> None:

@@ -98,12 +98,16 @@ def readme_table(name: str) -> str:
 
 
 def markdown(judged: dict[str, Any], prefix: str = "") -> str:
-    """Write the table of `claims.judge`; `prefix` leads to the figures folder."""
-    lines = ["| claim | in our words | verdict | first statistic [95 % interval] | figure |"]
+    """Write the table of `claims.judge`; `prefix` leads to the figures folder.
+
+    Of several checks the first that fails is shown, or else the first that is open, or else the first.
+    """
+    lines = ["| claim | in our words | verdict | decisive statistic [95 % interval] | figure |"]
     lines.append("|---|---|---|---|---|")
     for claim in judged["claims"]:
-        checks, first = claim["checks"], claim["checks"][0]
-        interval = f" [{first['low']:.3f}, {first['high']:.3f}]" * (first["low"] < first["high"])
+        checks = claim["checks"]
+        shown = min(checks, key=lambda check: ("fails", "open", "holds").index(check["finding"]))
+        interval = f" [{shown['low']:.3f}, {shown['high']:.3f}]" * (shown["low"] < shown["high"])
         counts = {f: sum(c["finding"] == f for c in checks) for f in FINDINGS}
         said = f"{counts['holds']} of {len(checks)} checks hold"
         said += f", {counts['fails']} fail" * bool(counts["fails"])
@@ -112,7 +116,7 @@ def markdown(judged: dict[str, Any], prefix: str = "") -> str:
         kind = "md" if claim["source"].startswith("tab") else "png"
         lines.append(
             f"| {claim['claim']} | {claim['text']} | **{claim['verdict']}**{held} "
-            f"| {first['statistic']}: {first['mean']:.3f}{interval}, wanted {first['wanted']} "
+            f"| {shown['statistic']}: {shown['mean']:.3f}{interval}, wanted {shown['wanted']} "
             f"| [{claim['source'][:5]}]({prefix}{claim['source']}.{kind}) |"
         )
     return "\n".join(lines)

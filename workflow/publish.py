@@ -25,31 +25,31 @@ from perpcore.experiments.results import (
     summarize,
     write_result,
 )
-from perpcore.experiments.trials import SELECTION, ablation_trials, tuning_trials
-
-SEEDS_WITH_WEIGHTS = 4  # U-Nets of later seeds, and unrolled networks, are committed without
+from perpcore.experiments.trials import SELECTION, ablation_trials
 
 
 def publish(preset: str) -> list[Path]:
     """Copy all own results of a preset to the folders that are in git.
 
-    Nothing is written where one is missing; the error names it.
+    Nothing is written where one is missing; the error names it. To keep the files small, examples are of seed 0 only,
+    and U-Nets have no weights but those of the best in data/pretrained/.
     """
     results = own_results([c for runs_of in COMPARISONS.values() for c in runs_of(preset)])
     rows = []
-    for trial in [*tuning_trials(preset), *ablation_trials(preset)]:
+    for trial in ablation_trials(preset):
         for metric, interval in summarize(own_results(trial.configs)).items():
             rounded = [float(f"{x:.6g}") for x in interval]
             rows.append([RESULTS_VERSION, trial.name, metric, *rounded])
     columns = ["results_version", "trial", "metric", "mean", "low", "high"]
-    trials = pd.DataFrame(rows, columns=columns).drop_duplicates(["trial", "metric"])
+    trials = pd.DataFrame(rows, columns=columns).drop_duplicates(["trial", "metric"])  # questions share runs
     written = _publish_networks(results)
     for old in precomputed_folder(preset).glob("*.h5"):
         old.unlink()
     for result in results:
-        config, path = result.config, precomputed_path(result.config)
-        result.examples = {}  # the weights make them again
-        if config.comparison == "unrolled" or config.seed >= SEEDS_WITH_WEIGHTS:
+        path = precomputed_path(result.config)
+        if result.config.seed:
+            result.examples = {}
+        if result.config.network[0] == "UNet":
             result.weights = {}
         write_result(path, result, half_weights=True)
         written.append(path)
@@ -59,19 +59,21 @@ def publish(preset: str) -> list[Path]:
 
 
 def _publish_networks(results: Sequence[Result]) -> list[Path]:
-    """Write the network of the best seed of every comparison and loss, in half precision.
+    """Write the network of the best seed of every comparison and label, in half precision; remove the others' files.
 
     Best by the last value of the validation metric that also chooses among the trials.
     """
     best: dict[str, tuple[float, Result]] = {}
     for result in results:
+        if not result.weights:  # a classical method
+            continue
         config = result.config
         metric, better = SELECTION[config.task]
         name = f"{config.comparison}/{config.label}"
         value = float(result.history[metric].iloc[-1])
         if name not in best or better(value, best[name][0]) != best[name][0]:
             best[name] = value, result
-    written = []
+    folder, written = project_root() / "data" / "pretrained", []
     for name, (_, result) in best.items():
         weights = {key: weight.half().contiguous() for key, weight in result.weights.items()}
         network, arguments = result.config.network
@@ -79,9 +81,12 @@ def _publish_networks(results: Sequence[Result]) -> list[Path]:
             "class": network, "arguments": json.dumps(arguments),
             "config": json.dumps(asdict(result.config)),
         }  # fmt: skip
-        path = project_root() / "data" / "pretrained" / f"{name}.safetensors"
-        write_atomically(path, save(weights, record))
-        written.append(path)
+        written.append(folder / f"{name}.safetensors")
+        write_atomically(written[-1], save(weights, record))
+    for old in set(folder.glob("*/*.safetensors")) - set(written):
+        old.unlink()
+        if not any(old.parent.iterdir()):
+            old.parent.rmdir()
     return written
 
 

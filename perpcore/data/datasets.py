@@ -86,8 +86,8 @@ class Samples(Dataset[B], Generic[B]):
         length: int = 1024,
         *,
         size: int = 64,
-        accelerations: Sequence[int] = (4, 6, 8),
-        sampling: str = "random",
+        accelerations: Sequence[int] = (4, 8, 12),
+        sampling: str = "radial",
         noise: float = 0.01,
         seed: int = 0,
         device: torch.device | str = "cpu",
@@ -156,9 +156,10 @@ class Recon(Samples[ReconBatch]):
             )
         mask, noise, csm, of_target = (torch.stack(x).to(images.device) for x in zip(*drawn, strict=True))
         kspace = (sense_forward(images, csm) + noise) * mask.unsqueeze(1)
-        zero_filled, target = scale_to_input(sense_adjoint(kspace, csm), images)
-        scale = zero_filled.abs().amax((-2, -1), keepdim=True)
-        return ReconBatch(zero_filled, target + of_target, foreground, kspace / scale.unsqueeze(1), csm, mask)
+        adjoint = sense_adjoint(kspace, csm)
+        zero_filled, target = scale_to_input(adjoint, images)
+        scale = adjoint.abs().amax((-2, -1), keepdim=True).unsqueeze(1)
+        return ReconBatch(zero_filled, target + of_target, foreground, kspace / scale, csm, mask)
 
 
 class PhantomRecon(Recon):
@@ -207,12 +208,13 @@ class PhantomMotion(Samples[RegistrationBatch]):
 
     def _states(self, indices: Sequence[int], displacement: Tensor) -> tuple[Tensor, ...]:
         """Fixed and moving image as if fully sampled, and the foreground of the fixed one."""
-        options: dict[str, Any] = {
-            "seed": self.seed, "kind": "abdomen", "roughness": 0.1, "texture": 0.15, "device": self.device
-        }  # fmt: skip
-        moving = phantoms.generate(indices, self.size, **options)
-        fixed = phantoms.generate(indices, self.size, displacement=displacement, **options)
-        return fixed.image, moving.image, fixed.mask
+        # Both states at once: a fifth of a step faster.
+        image, body = phantoms.generate(
+            [*indices, *indices], self.size, seed=self.seed, kind="abdomen", roughness=0.1, texture=0.15,
+            device=self.device, displacement=torch.cat([displacement, torch.zeros_like(displacement)]),
+        )  # fmt: skip
+        n = len(indices)
+        return image[:n], image[n:], body[:n]
 
     def _undersample(self, images: Images, indices: Sequence[int], key: int) -> Images:
         drawn = [self._acquisition([self.seed, key, i])[:2] for i in indices]

@@ -8,7 +8,7 @@ the field of view: the same anatomy at every matrix size.
 
 import importlib.util
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,22 +23,23 @@ from perpcore._checks import check_collection
 from perpcore.data.motion import warp
 
 KINDS = ("brain", "abdomen")
-ROUGHNESS = {"brain": 0.07, "abdomen": 0.7}
-"""SD in rad of the phase that no smooth trend explains, as in measured images of the kind."""
-TEXTURE = {"brain": 0.04, "abdomen": 0.12}  # relative SD of the fine magnitude texture
+ROUGHNESS = {"brain": 0.09, "abdomen": 0.58}
+"""SD in rad of the rough phase: with it the phase statistics are those of measured images of the kind."""
+TEXTURE = {"brain": 0.04, "abdomen": 0.08}  # relative SD of the fine magnitude texture
 _WAVES = 48
 _HARMONICS = 3  # of an organ's outline
-_BOXES, _TRUNK, _AIR, _SPINE = 3, 1, (3, 4), 16  # of the shapes of an abdomen
+_LUNGS, _SPINE = (3, 4), 5  # of the shapes of an abdomen
+_BOXES = (0, 1, 2, _SPINE)
 
 # Proton density, T1, T2 and T2* at 3 T, times in ms (textbook values, rounded).
 _TISSUES = {
     "white": (0.70, 850.0, 75.0, 50.0), "grey": (0.82, 1350.0, 95.0, 60.0), "fluid": (1.0, 4000.0, 1500.0, 400.0),
     "bone": (0.1, 400.0, 20.0, 5.0), "fat": (0.9, 380.0, 70.0, 40.0), "lesion": (0.9, 1800.0, 180.0, 110.0),
 }  # fmt: skip
-# Ranges of TR and TE in ms, and whether the signal decays with T2*.
+# Ranges of TR and TE in ms and of the flip angle in degrees, and whether the signal decays with T2*.
 _WEIGHTINGS = (
-    ((450, 750), (8, 16), False), ((3000, 6000), (80, 110), False),
-    ((3000, 5000), (12, 25), False), ((500, 900), (18, 35), True),
+    ((350, 600), (8, 14), (80, 90), False), ((3000, 6000), (80, 110), (90, 90), False),
+    ((3000, 5000), (12, 25), (90, 90), False), ((500, 900), (20, 40), (12, 25), True),
 )  # fmt: skip
 
 
@@ -52,8 +53,9 @@ class Phantom(NamedTuple):
 class _Parameters(NamedTuple):
     """What is random of one image."""
 
-    anatomy: np.ndarray  # of a brain (7, 3), of an abdomen (shape, 8 + 2·_HARMONICS)
-    values: np.ndarray  # magnitude and phase offset of each tissue or shape, (…, 2)
+    anatomy: np.ndarray  # of a brain (6, 3), of an abdomen (shape, 9 + 2·_HARMONICS)
+    values: np.ndarray  # signal of each tissue or shape, real and imaginary part, (…, 2)
+    field: np.ndarray  # of a brain: place and strength of a field; of an abdomen: strengths, shift of the discs; (3,)
     waves: np.ndarray  # (field, 3, _WAVES, 2): texture, rough phase, smooth phase, shading, two for warps or vessels
     polynomial: np.ndarray  # (6,): phase of 1, x, y, x², xy, y² in rad
 
@@ -78,11 +80,11 @@ def generate(
     kind : {"brain", "abdomen"}
         Brains need nilearn and nibabel.
     roughness, texture : float, optional
-        SD in rad of the phase that no smooth trend explains, and relative SD of the fine magnitude texture; by
-        default those of `ROUGHNESS` and `TEXTURE`.
+        SD in rad of the rough phase, and relative SD of the fine magnitude texture; each image has 0.95 to 1.05
+        times the one, 0.8 to 1.2 times the other. By default those of `ROUGHNESS` and `TEXTURE`.
     displacement : Tensor, optional
-        (len(indices), 2, size, size) in pixels: the body in another state, its pixel x showing
-        what the first state has at x + u(x) (see `motion`).
+        (len(indices), 2, size, size) in pixels: the body in another state, its pixel x showing what the first
+        state has at x + u(x) (see `motion`).
 
     Returns complex64 images (len(indices), size, size), equal on all devices to 1e-5. Raises ValueError for a kind
     that is not known, and where nilearn's maps are missing.
@@ -102,15 +104,14 @@ def generate(
         position = position + displacement * (2 / size)
         waves = warp(waves, displacement)
     paint = _paint_brain if kind == "brain" else _paint_abdomen
-    magnitude, tissue_phase, body = paint(parameters, position, waves)
-    grain, local_phase, smooth_phase, shading = waves[:, :4].unbind(1)
-    magnitude = (magnitude * (1 + grain) * (0.3 * shading).exp()).clamp_min(0)
-    magnitude = magnitude / magnitude.amax((-2, -1), keepdim=True)
+    tissue, field_phase, body = paint(parameters, position, waves)
+    grain, _, smooth_phase, shading = waves[:, :4].unbind(1)
     x, y = position[:, 0], position[:, 1]
     c = parameters.polynomial[:, :, None, None]
-    phase = tissue_phase + smooth_phase + local_phase + c[:, 0] + c[:, 1] * x + c[:, 2] * y
-    phase = phase + c[:, 3] * x * x + c[:, 4] * x * y + c[:, 5] * y * y
-    return Phantom(torch.polar(magnitude, phase), body)
+    phase = field_phase + smooth_phase + c[:, 0]
+    phase = phase + (c[:, 1] + c[:, 3] * x + c[:, 4] * y) * x + (c[:, 2] + c[:, 5] * y) * y
+    image = tissue * torch.polar((1 + grain).clamp_min(0) * (0.3 * shading).exp(), phase)
+    return Phantom(image / image.abs().amax((-2, -1), keepdim=True), body)
 
 
 @lru_cache(maxsize=64)  # registration renders each anatomy in two states
@@ -118,29 +119,29 @@ def _draw(seed: int, index: int, kind: str, roughness: float, texture: float) ->
     rng = np.random.default_rng([seed, index])
     u = rng.uniform
     brain = kind == "brain"
-    anatomy, values = (_draw_brain if brain else _draw_abdomen)(rng)
-    ramp = (u(2.0, 4.0) if brain else u(3.0, 5.0)) * np.exp(1j * u(0, 2 * np.pi))
-    waves = [
-        _waves(rng, 14.0, 60.0, texture * u(0.7, 1.3)),
-        _waves(rng, *((14.0, 110.0) if brain else (10.0, 60.0)), roughness * u(0.95, 1.05)),
-        _waves(rng, 0.8, 4.5, u(0.5, 0.9) if brain else u(0.6, 1.2)),
-        _waves(rng, 0.8, 2.5, 1.0),
-        *(_waves(rng, *((1.5, 6.0, 0.02) if brain else (8.0, 22.0, 1.0))) for _ in range(2)),
-    ]
-    polynomial = np.array([u(-np.pi, np.pi), ramp.real, ramp.imag, *rng.normal(0, 0.8, size=3)])
-    return _Parameters(anatomy, values, np.stack(waves), polynomial)
+    anatomy, values, field = (_draw_brain if brain else _draw_abdomen)(rng)
+    ramp = (u(2.0, 3.0) if brain else u(0.5, 1.5)) * np.exp(1j * u(0, 2 * np.pi))
+    # Texture and roughness within a range around what is asked for.
+    texture, roughness = texture * u(0.8, 1.2), roughness * u(0.95, 1.05)
+    if brain:
+        bands = [(14, 60, texture), (14, 110, roughness), (0.8, 4.5, u(0.5, 0.7)), (0.8, 2.5, 1), *[(1.5, 6, 0.02)] * 2]
+    else:
+        bands = [(14, 80, texture), (12, 70, roughness), (3.5, 10, u(1.6, 1.7)), (0.8, 2.5, 1), (8, 22, 1), (2, 6, 1)]
+    polynomial = np.array([u(-np.pi, np.pi), ramp.real, ramp.imag, *rng.normal(0, 0.6, size=3)])
+    return _Parameters(anatomy, np.stack([values.real, values.imag], -1), field, _waves(rng, bands), polynomial)
 
 
-def _waves(rng: np.random.Generator, low: float, high: float, sd: float) -> np.ndarray:
-    """Random plane waves, wave numbers in rad per half field of view, together of this SD.
+def _waves(rng: np.random.Generator, bands: Sequence[tuple[float, float, float]]) -> np.ndarray:
+    """Random plane waves, wave numbers from low to high in rad per half field of view, together of an SD.
 
-    Log-uniform wave numbers: as much variance in each octave of scale.
+    One field for each (low, high, SD). Log-uniform wave numbers: as much variance in each octave of scale.
     """
-    k = np.exp(rng.uniform(np.log(low), np.log(high), _WAVES))
-    angle, shift = rng.uniform(0, 2 * np.pi, (2, _WAVES))
-    amplitude = sd * np.sqrt(2 / _WAVES) * np.exp(1j * shift)
-    wave = np.stack([k * np.cos(angle), k * np.sin(angle), amplitude])
-    return wave.astype(np.complex64).view(np.float32).reshape(3, _WAVES, 2)
+    low, high, sd = np.array(bands).T[..., None]
+    share, angle, shift = rng.uniform(size=(3, len(bands), _WAVES))
+    k = low * (high / low) ** share
+    angle, amplitude = 2 * np.pi * angle, sd * np.sqrt(2 / _WAVES) * np.exp(2j * np.pi * shift)
+    wave = np.stack([k * np.cos(angle), k * np.sin(angle), amplitude], 1)
+    return wave.astype(np.complex64).view(np.float32).reshape(len(bands), 3, _WAVES, 2)
 
 
 def _sum_waves(waves: Tensor, axis: Tensor) -> Tensor:
@@ -157,11 +158,11 @@ def _sum_waves(waves: Tensor, axis: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=1)
-def _tissue_maps() -> tuple[Tensor, Tensor]:
-    """White matter, grey matter, fluid (1, 3, z, y, x) and distance to the brain in mm (1, 1, …), on 2 mm voxels."""
+def _head() -> Tensor:
+    """White matter, grey matter, fluid, distance to the brain in mm, on 2 mm voxels; (1, 4, z, y, x)."""
     package = importlib.util.find_spec("nilearn")
     if package is None or importlib.util.find_spec("nibabel") is None:
-        raise ValueError("brains need the maps that come with nilearn: pip install nilearn nibabel")
+        raise ValueError("brains need nilearn's maps: pip install nilearn nibabel")
     import nibabel
 
     folder = Path(package.submodule_search_locations[0]) / "datasets" / "data"  # type: ignore[index]
@@ -169,17 +170,23 @@ def _tissue_maps() -> tuple[Tensor, Tensor]:
     for name in ("wm", "gm", "t1"):
         file: Any = nibabel.load(folder / f"mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz")
         volume = torch.from_numpy(np.asarray(file.dataobj, dtype=np.float32).transpose(2, 1, 0).copy())
-        volumes.append(functional.avg_pool3d(functional.pad(volume[None], (12,) * 6), 2)[0] / volume.max())
+        volume /= volume.max()
+        if name != "t1":
+            # Averages of 152 heads are blurred: a steeper transition is that of one head.
+            volume = volume**2 / (volume**2 + (1 - volume) ** 2)
+        volumes.append(functional.avg_pool3d(functional.pad(volume[None], (12,) * 6), 2)[0])
     white, grey, t1 = volumes
     for volume in volumes:
         volume[: len(t1) // 5] = 0  # the brain stem would leave the head
-    inside = torch.from_numpy(ndimage.binary_fill_holes((t1 > 0.05).numpy()))
-    fluid = (inside.float() - white - grey).clamp(0, 1)
-    distance = ndimage.distance_transform_edt(~inside.numpy(), sampling=2).astype(np.float32)
-    return torch.stack([white, grey, fluid])[None], torch.from_numpy(distance)[None, None]
+    inside = ndimage.binary_fill_holes((t1 > 0.05).numpy())
+    # A skull is smoother than the brain.
+    skull = ndimage.gaussian_filter(ndimage.binary_closing(inside, iterations=5).astype(np.float32), 2) > 0.45
+    fluid = (torch.from_numpy(inside | skull).float() - white - grey).clamp(0, 1)
+    distance = ndimage.distance_transform_edt(~skull, sampling=2).astype(np.float32)
+    return torch.stack([white, grey, fluid, torch.from_numpy(distance)])[None]
 
 
-def _draw_brain(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _draw_brain(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     u = rng.uniform
     # Axes of the slice in the volume: its normal and where it lies on it, as a share of the half width.
     normal, low, high = ((2, -0.15, 0.45), (2, -0.15, 0.45), (1, -0.45, 0.45), (0, -0.3, 0.3))[rng.integers(4)]
@@ -191,114 +198,118 @@ def _draw_brain(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     lesions = [(u(-0.4, 0.4), u(-0.4, 0.4), u(0.02, 0.08) * (rng.random() < 0.3)) for _ in range(2)]
     centre = np.array([*u(-8, 8, size=2), u(low, high) * 80]) @ axes
     rim = (u(3, 6), u(8, 13), 0.0)  # end of the skull and of fat and skin, mm from the brain
-    source = (u(-0.3, 0.3), u(0.3, 0.6), u(-2, 2))  # air below: place and strength of its field
-    anatomy = np.stack([axes[0] * scale[0], axes[1] * scale[1], centre, rim, source, *lesions])
-    tr_range, te_range, star = _WEIGHTINGS[rng.integers(len(_WEIGHTINGS))]
-    tr, te = u(*tr_range), u(*te_range)
+    field = np.array([u(-0.3, 0.3), u(0.3, 0.6), u(0.3, 1.3) * rng.choice([-1, 1])])  # of air below
+    anatomy = np.stack([axes[0] * scale[0], axes[1] * scale[1], centre, rim, *lesions])
+    *ranges, star = _WEIGHTINGS[rng.integers(len(_WEIGHTINGS))]
+    tr, te, flip = (u(*bounds) for bounds in ranges)
+    sin, cos = np.sin(np.deg2rad(flip)), np.cos(np.deg2rad(flip))
     values = []
     for name, (density, t1, t2, t2_star) in _TISSUES.items():
-        decay = t2_star if star else t2
-        signal = density * (1 - np.exp(-tr / t1)) * np.exp(-te / decay) * u(0.9, 1.1)
-        values.append((signal * (u(0.5, 1) if name == "fat" else 1), u(-0.4, 0.4) if name == "fat" else 0.0))
-    return anatomy, np.array(values)
+        recovery = np.exp(-tr / t1)
+        signal = density * sin * (1 - recovery) / (1 - cos * recovery) * np.exp(-te / (t2_star if star else t2))
+        values.append(signal * u(0.95, 1.05) * (u(0.5, 1) * np.exp(1j * u(-0.25, 0.25)) if name == "fat" else 1))
+    return anatomy, np.array(values, dtype=complex), field
 
 
 def _paint_brain(p: Any, position: Tensor, waves: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return magnitude, phase offset and head mask of slices."""
-    maps, distance_map = (volume.to(position.device) for volume in _tissue_maps())
+    """Return complex tissue, phase of the field and head mask of slices."""
+    head = _head().to(position.device)
     warped = position + waves[:, 4:6]
-    across, down, centre, rim, source, *lesions = p.anatomy.unbind(1)
+    across, down, centre, rim, *lesions = p.anatomy.unbind(1)
     place = centre[:, :, None, None] + across[:, :, None, None] * warped[:, :1] + down[:, :, None, None] * warped[:, 1:]
-    depth, height, width = maps.shape[2:]
+    depth, height, width = head.shape[2:]
     half = place.new_tensor([width, height, depth])[:, None, None]  # half of 2 mm voxels' extent, in mm
     grid = (place / half).movedim(1, -1)[None]
-    white, grey, fluid = functional.grid_sample(maps, grid, align_corners=False)[0]
-    distance = functional.grid_sample(distance_map, grid, padding_mode="border", align_corners=False)[0, 0]
+    white, grey, fluid, distance = functional.grid_sample(head, grid, padding_mode="border", align_corners=False)[0]
     skull_end, skin_end = rim[:, :2, None, None].unbind(1)
     fat = ((distance - skull_end) / 1.5).sigmoid() * ((skin_end - distance) / 1.0).sigmoid()
     bone = (distance / 1.5).clamp(0, 1) * ((skull_end - distance) / 1.5).sigmoid()
-    signals, offsets = p.values[..., None, None].unbind(2)
-    tissues = torch.stack([white, grey, fluid, bone, fat], 1)
-    magnitude = (tissues * signals[:, :5]).sum(1)
+    signals = p.values[:, :, 0, None, None]
+    water = (torch.stack([white, grey, fluid, bone], 1) * signals[:, :4]).sum(1)
     for lesion in lesions:
         x, y, radius = lesion[:, :, None, None].unbind(1)
         spot = (-((warped[:, 0] - x) ** 2 + (warped[:, 1] - y) ** 2) / (radius**2 + 1e-6)).exp() * (white + grey)
-        magnitude = torch.lerp(magnitude, signals[:, 5], spot.clamp(0, 1))
-    x, y, strength = source[:, :, None, None].unbind(1)
+        water = torch.lerp(water, signals[:, 5], spot.clamp(0, 1))
+    tissue = torch.complex(water + fat * signals[:, 4], fat * p.values[:, 4, 1, None, None])
+    x, y, strength = p.field[:, :, None, None].unbind(1)
     field = strength * (-((warped[:, 0] - x) ** 2 + (warped[:, 1] - y) ** 2) / 0.05).exp()
-    return magnitude, field + fat * offsets[:, 4], distance < skin_end
+    return tissue, field + waves[:, 1], distance < skin_end
 
 
 def _shape(
     rng: np.random.Generator, x: float, y: float, a: float, b: float, value: float, tilt: float = 0.0,
-    rough: float = 0.06, edge: float = 0.02, vessels: float = 0.0,
+    rough: float = 0.06, edge: float = 0.02, vessels: float = 0.0, phase: float = 0.0,
 ) -> np.ndarray:  # fmt: skip
-    """One organ: an ellipse whose outline is bent by `rough`, and how much its vessels differ from it."""
+    """One organ: an ellipse with its outline bent by `rough`, its signal, and by how much its vessels differ from it.
+
+    Returns centre, half axes, tilt (rad), edge width, magnitude, vessels, phase (rad), cosines and sines of the bend.
+    """
     jitter = rng.uniform(0.92, 1.08, 2)
     bend = rough * rng.normal(size=(2, _HARMONICS)) / np.arange(1, _HARMONICS + 1)
     shift = rng.normal(0, 0.015, 2)
-    return np.array([x + shift[0], y + shift[1], a * jitter[0], b * jitter[1], tilt, edge, value, vessels, *bend.flat])
+    return np.array([x + shift[0], y + shift[1], a * jitter[0], b * jitter[1], tilt, edge, value, vessels, phase,
+                     *bend.flat])  # fmt: skip
 
 
-def _draw_abdomen(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _draw_abdomen(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     u = rng.uniform
     dome, wide = u(-0.62, -0.42), u(0.68, 0.82)  # where the diaphragm is; half the width of the body
-    fat, muscle, liver, lung = u(0.35, 0.9), u(0.2, 0.4), u(0.55, 0.9), u(0.02, 0.08)
-    kidney, marrow, water_fat = u(0.6, 1.0), u(0.3, 0.6), u(1.2, 3.1) * rng.choice([-1, 1])  # rad, by the echo time
+    fat, muscle, liver, lung = u(0.45, 0.9), u(0.25, 0.4), u(0.5, 0.8), u(0.02, 0.08)
+    kidney, marrow, water_fat = u(0.5, 0.8), u(0.3, 0.5), u(1.2, 2.4) * rng.choice([-1, 1])  # rad, by the echo time
     rim, lean = u(0.03, 0.1), u(0.1, 0.25)
 
-    def organ(*args: Any, phase: float = 0.0, **options: Any) -> tuple[np.ndarray, float]:
-        return _shape(rng, *args, **options), phase
-
+    organ, bowel = partial(_shape, rng), partial(_shape, rng, rough=0.2, vessels=-0.8, phase=u(-0.8, 0.8))
     shapes = [
-        organ(0, 0, wide, 0.87, fat, rough=0.02, phase=water_fat),
-        organ(0, 0, wide - rim, 0.84, muscle, rough=0.02, phase=u(3, 7) * rng.choice([-1, 1])),
-        organ(0, 0.18, wide - rim - 0.08, 0.6, u(0.15, 0.6), rough=0.04, phase=water_fat * u(0, 0.6)),
-        organ(-0.34, dome - 0.22, 0.28, 0.28, lung, 0.1, vessels=0.2, phase=u(1.5, 3.5) * rng.choice([-1, 1])),
-        organ(0.36, dome - 0.2, 0.26, 0.28, lung, -0.1, vessels=0.2),
-        organ(-0.36, dome + 0.28, 0.3, 0.36, liver, 0.2, rough=0.06, vessels=u(-0.35, 0.35)),
-        organ(0.4, dome + 0.24, 0.2, 0.2, u(0.3, 0.8), -0.4, rough=0.1, phase=u(-0.4, 0.4)),
-        organ(0.52, dome + 0.34, 0.13, 0.22, u(0.5, 0.8), -0.2),
+        organ(0, 0, wide, 0.87, fat, rough=0.03, phase=water_fat),
+        organ(0, 0, wide - rim, 0.84, muscle, vessels=u(-0.4, 0.4)),
+        organ(0, 0.18, wide - rim - 0.08, 0.6, fat * u(0.5, 1), rough=0.04, vessels=-0.4, phase=water_fat),
+        organ(-0.34, dome - 0.22, 0.28, 0.28, lung, 0.1, vessels=2.0),
+        organ(0.36, dome - 0.2, 0.26, 0.28, lung, -0.1, vessels=2.0),
+        organ(0, 0.05, 0.085, 0.78, marrow, rough=0.02, phase=u(-0.5, 0.5)),
+        organ(0.1, dome - 0.2, u(0.1, 0.2), 0.17, u(0.3, 0.7), 0.5, phase=u(-0.4, 0.4)),
+        organ(-0.36, dome + 0.28, 0.3, 0.36, liver, 0.2, vessels=u(-0.5, 0.5)),
+        organ(0.4, dome + 0.24, 0.2, 0.2, u(0.3, 0.7), -0.4, rough=0.1, vessels=u(-1, 0), phase=u(-0.4, 0.4)),
+        organ(0.52, dome + 0.34, 0.13, 0.22, u(0.4, 0.7), -0.2),
+        *(bowel(s * (wide - rim - 0.14), u(0.3, 0.4), 0.08, 0.26, u(0.2, 0.5), s * 0.15) for s in (-1, 1)),
+        *(bowel(u(-0.45, 0.45), u(0.25, 0.72), u(0.04, 0.12), u(0.03, 0.08), u(0, 0.7), u(0, 3)) for _ in range(6)),
         *(organ(s * 0.34, u(0.0, 0.15), 0.115, 0.21, kidney, -s * 0.25, rough=0.04) for s in (-1, 1)),
-        *(organ(s * 0.34, u(0.05, 0.12), 0.05, 0.11, u(0.3, 1.0), -s * 0.25, rough=0.12) for s in (-1, 1)),
-        *(organ(s * 0.22, 0.45, 0.085, 0.42, muscle * 0.9, -s * lean, rough=0.03) for s in (-1, 1)),
+        *(organ(s * 0.34, u(0.05, 0.12), 0.05, 0.11, u(0.3, 0.8), -s * 0.25, rough=0.12) for s in (-1, 1)),
+        *(organ(s * 0.22, 0.45, 0.085, 0.42, muscle * 0.9, -s * lean, rough=0.03, vessels=0.3) for s in (-1, 1)),
         *(organ(s * 0.55, 0.78, 0.24, 0.2, marrow, s * 0.5, rough=0.1, phase=water_fat * 0.3) for s in (-1, 1)),
-        organ(0, 0.05, 0.09, 0.75, marrow, rough=0.02, phase=u(-0.3, 0.3)),
-        organ(u(0.1, 0.14), -0.05, 0.028, 0.4, u(0.05, 1.0), 0.05, rough=0.02, phase=u(-0.5, 0.5)),
-        organ(u(-0.14, -0.1), 0.0, 0.03, 0.35, u(0.05, 1.0), -0.05, rough=0.02, phase=u(-0.5, 0.5)),
-        *(
-            organ(u(-0.55, 0.55), u(0.25, 0.72), u(0.04, 0.12), u(0.03, 0.08), u(0.02, 0.8), u(0, np.pi), rough=0.2,
-                  phase=u(-0.8, 0.8))
-            for _ in range(7)
-        ),
-        *(organ(u(-0.5, 0.5), u(-0.3, 0.5), u(0.02, 0.05), u(0.02, 0.05), u(0.05, 1)) for _ in range(2)),
+        organ(u(0.1, 0.14), -0.05, 0.028, 0.4, u(0.05, 0.9), 0.05, rough=0.02, phase=u(-0.5, 0.5)),
+        organ(u(-0.14, -0.1), 0.0, 0.03, 0.35, u(0.05, 0.9), -0.05, rough=0.02, phase=u(-0.5, 0.5)),
     ]  # fmt: skip
-    anatomy = np.stack([shape for shape, _ in shapes])
+    anatomy = np.stack(shapes)
+    anatomy[1, :2], anatomy[1, 9:] = anatomy[0, :2], anatomy[0, 9:]  # an even rim of fat
     anatomy[:, 0] += u(-0.04, 0.04)
-    return anatomy, np.array([[shape[6], phase] for shape, phase in shapes])
+    field = np.array([u(1.5, 3.5) * rng.choice([-1, 1]), u(1, 2.5) * rng.choice([-1, 1]), u(0, 2 * np.pi)])
+    return anatomy, anatomy[:, 6] * np.exp(1j * anatomy[:, 8]), field
 
 
 def _paint_abdomen(p: Any, position: Tensor, waves: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return magnitude, phase offset and body mask; a later shape covers an earlier one."""
-    # Zero lines of random waves look like branching vessels.
-    lines = (-((waves[:, 4] / 0.25) ** 2)).exp()
-    magnitude, phase, near = torch.zeros_like(lines), torch.zeros_like(lines), torch.zeros_like(lines)
-    offsets = p.values[:, :, 1, None, None]
+    """Return complex tissue, phase of the field and body mask; a later shape covers an earlier one."""
+    # Zero lines of random waves, with gaps, look like vessels, or folds of bowel.
+    uneven = waves[:, 5]
+    lines = (-((waves[:, 4] / 0.25) ** 2)).exp() * uneven.clamp(0, 1)
+    near, real, imaginary = torch.zeros(3, *lines.shape, device=lines.device)
+    across, along, shift = p.field[:, :, None, None].unbind(1)
+    y = position[:, 1]
     for k, shape in enumerate(p.anatomy[..., None, None].unbind(1)):
-        radius, weight = _inside(shape, position, box=k < _BOXES)
-        magnitude = torch.lerp(magnitude, shape[:, 6] * (1 + shape[:, 7] * lines), weight)
-        if k in _AIR:
-            near = near + (-(((radius - 1) / 0.3) ** 2)).exp()
-        elif k != _TRUNK:
-            phase = torch.lerp(phase, offsets[:, k].expand_as(phase), weight)
+        radius, weight = _inside(shape, position, box=k in _BOXES)
         if k == 0:
             body = weight
-        elif k == _SPINE:
-            discs = (3 * (36 * position[:, 1]).sin()).tanh() * weight
-    # Air in the lungs and around the trunk bends the field: wraps near both.
-    corners = position[:, 0] ** 4 + position[:, 1] ** 4
-    phase = phase + offsets[:, _AIR[0]] * near + offsets[:, _TRUNK] * corners
-    return magnitude * (1 - 0.25 * discs) * body, phase, body > 0.5
+        elif k in _LUNGS:
+            near = near + (-(((radius - 1) / 0.3) ** 2)).exp()
+        # Complex: where opposed fat and water meet in a pixel, a dark line.
+        signal = 1 + shape[:, 7] * lines
+        if k == _SPINE:
+            signal = signal - 0.4 * (-(((16 * y + shift).cos() / 0.4) ** 2)).exp()  # discs
+        real = torch.lerp(real, signal * p.values[:, k, 0, None, None], weight)
+        imaginary = torch.lerp(imaginary, signal * p.values[:, k, 1, None, None], weight)
+    fade = (-((y / 0.86) ** 8)).exp() * body  # the coil's end
+    # Air in the lungs and around the body bends the field. Bowel and vessels make it rough here, not there.
+    phase = across * near + along * (position[:, 0] ** 4 + y**4) + waves[:, 1] * (0.45 + 0.6 * uneven.abs())
+    return torch.complex(real * fade, imaginary * fade), phase, body > 0.5
 
 
 def _inside(shape: Tensor, position: Tensor, box: bool) -> tuple[Tensor, Tensor]:
@@ -317,6 +328,6 @@ def _inside(shape: Tensor, position: Tensor, box: bool) -> tuple[Tensor, Tensor]
     bend, c, s = torch.ones_like(radius), cosine, sine
     for k in range(_HARMONICS):
         c, s = torch.addcmul(c * cosine, s, sine, value=-1), torch.addcmul(s * cosine, c, sine)
-        bend = bend + shape[:, 8 + k] * c + shape[:, 8 + _HARMONICS + k] * s
+        bend = bend + shape[:, 9 + k] * c + shape[:, 9 + _HARMONICS + k] * s
     distance = (along**4 + across**4).sqrt().sqrt() if box else radius
     return distance, ((bend - distance) * (torch.minimum(a, b) / edge * 2)).sigmoid()

@@ -27,15 +27,15 @@ class Config:
     weight: float = 1.0
     loss_options: tuple[tuple[str, float | bool | str], ...] = ()  # more arguments of the loss
     learning_rate: float = 2e-3
-    steps: int = 1200
+    steps: int = 800
     batch_size: int = 4
     seed: int = 0  # of the initial weights and of the training images
     chans: int = 32  # channels of the network's first level
     data: str = "generated"  # or the fingerprint of measured images
     test_subjects: tuple[str, ...] = ()  # of measured images
     size: int = 64  # rows and columns
-    sampling: str = "random"
-    accelerations: tuple[int, ...] = (4, 6, 8)
+    sampling: str = "radial"
+    accelerations: tuple[int, ...] = (4, 8, 12)
     noise: float = 0.01  # SD in each part of k-space, for images of maximum 1
     validate_every: int = 100
     n_validation: int = 16
@@ -136,9 +136,9 @@ class RegistrationConfig(Config):
 
     task: str = "registration"
     loss: str = "epe"
-    steps: int = 1000
     batch_size: int = 2
     chans: int = 16
+    sampling: str = "random"
     accelerations: tuple[int, ...] = (2, 4)
     noise: float = 0.02
     inputs: str = "magnitude"  # or "complex"

@@ -9,7 +9,8 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,9 +80,12 @@ def load_result(path: Path, config: Config) -> Result | None:
     """
     if not path.exists():
         return None
-    result, version = read_result(path)
-    wanted = version == RESULTS_VERSION and result.config == config
-    return replace(result, config=config) if wanted else None  # equal ones may differ in where images lie
+    with _reading(path) as file:
+        if int(file.attrs["results_version"]) != RESULTS_VERSION:  # its configuration may have other fields
+            return None
+    result, _ = read_result(path)
+    # Equal configurations may differ in where images lie.
+    return replace(result, config=config) if result.config == config else None
 
 
 def write_result(path: Path, result: Result, *, half_weights: bool = False) -> None:
@@ -114,23 +118,30 @@ def read_result(path: Path) -> tuple[Result, int]:
 
     Raises DamagedResultError naming the file and what is wrong with it.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            version = int(file.attrs["results_version"])
-            config, made = from_dict(json.loads(file.attrs["config"])), json.loads(file.attrs["provenance"])
-            groups = {
-                group: {name: values[()] for name, values in file[group].items()}
-                for group in (*_TABLES, "examples", "weights")
-            }
+    with _reading(path) as file:
+        version = int(file.attrs["results_version"])
+        config, made = from_dict(json.loads(file.attrs["config"])), json.loads(file.attrs["provenance"])
+        groups = {
+            group: {name: values[()] for name, values in file[group].items()}
+            for group in (*_TABLES, "examples", "weights")
+        }
         tables = {name: pd.DataFrame(groups[name]) for name in _TABLES}
         examples = {
             name: parts.astype(np.float32).view(np.complex64)[..., 0] for name, parts in groups["examples"].items()
         }
         weights = {name: torch.from_numpy(array.astype(np.float32)) for name, array in groups["weights"].items()}
+    return Result(config, examples=examples, weights=weights, provenance=made, **tables), version
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[h5py.File]:
+    """Open a results file; whatever does not fit is damage."""
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         message = f"{path}: damaged, or not a result ({error}); delete it to train the run again"
         raise DamagedResultError(message) from None
-    return Result(config, examples=examples, weights=weights, provenance=made, **tables), version
 
 
 def summarize(results: Sequence[Result]) -> Summary:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from perpcore.data.datasets import foreground_mask
 from perpcore.data.kspace import fft2c
 from perpcore.data.measured import MeasuredMotion, MeasuredRecon, measured_fields
 from perpcore.data.motion import warp
@@ -55,6 +56,10 @@ def test_images_are_split_by_subject(folder: Path) -> None:
     assert len(sums) == 5
     again = MeasuredRecon(volumes, ["b"], "test", size=16).batch(range(5))
     assert torch.equal(batch.zero_filled, again.zero_filled)
+    assert batch.coil_sensitivities.shape == (5, 4, 16, 16), "the coils are generated"
+    images = parts["test"].slices_at(range(5))
+    torch.testing.assert_close(batch.target / batch.target.abs().amax((1, 2), keepdim=True), images)
+    assert torch.equal(batch.foreground, foreground_mask(images))
 
 
 def test_a_run_is_of_its_files_wherever_they_lie(folder: Path, tmp_path: Path) -> None:
@@ -77,7 +82,7 @@ def test_test_subjects_must_be_some_but_not_all(folder: Path, subjects: list[str
 
 def test_measured_images_train(folder: Path, empty_project: Path) -> None:
     result = train(short(folder, n_test=5), "cpu", progress=False)
-    assert len(result.metrics) == 10 and np.isfinite(result.metrics.to_numpy()).all()
+    assert len(result.metrics) == 15 and np.isfinite(result.metrics.to_numpy()).all()
 
 
 def test_measured_images_are_moved_by_known_fields(folder: Path, empty_project: Path) -> None:
@@ -86,7 +91,7 @@ def test_measured_images_are_moved_by_known_fields(folder: Path, empty_project: 
     batch = data.batch(range(3))
     assert batch.target.shape == (3, 2, 16, 16) and batch.foreground.any((1, 2)).all()
     torch.testing.assert_close(warp(batch.moving_full, batch.target), batch.fixed_full)
-    torch.testing.assert_close(batch.moving_full, data.images(range(3)))
+    torch.testing.assert_close(batch.moving_full, data.slices_at(range(3)))
     config = registration_configs("smoke", **fields(folder))[0]
     config = replace(config, size=16, levels=2, steps=2, validate_every=2, n_test=3)
     result = train(config, "cpu", progress=False)

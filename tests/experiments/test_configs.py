@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict, replace
 
 import pytest
 
 from perpcore.experiments.configs import (
+    ANATOMIES,
+    CLASSICAL,
     RECON,
     RECON_LOSSES,
+    REGISTRATION_LOSSES,
     SEEDS,
-    TUNED,
+    UNET_LOSSES,
+    WARMUP,
+    WEIGHTS,
     ReconConfig,
+    RegistrationConfig,
     from_dict,
     recon_configs,
     registration_configs,
-    unrolled_configs,
 )
 from perpcore.experiments.trials import all_configs
+from perpcore.models import MODELS, parameter_count
 
 
 @pytest.mark.parametrize("preset", RECON)
@@ -26,14 +33,16 @@ def test_names_are_readable_and_each_is_of_one_configuration(preset: str) -> Non
     configs = all_configs(preset)
     assert len({c.name for c in configs}) == len(configs) == len(set(configs))
     names = [c.name for c in configs]
-    assert {"recon-perp_l2-s00", "unrolled-ssim-s00", "registration-cold_plain_perp_l2-s00"} <= set(names)
+    assert {"brain-perp_l2-s00", "abdomen-unet_l2-s00", "brain-wavelet-s00"} <= set(names)
+    assert {"registration-cold_plain_perp_l2-s00", "registration-perp_l2-s00"} <= set(names)
     assert all(name.replace("-", "_").replace(".", "_").isidentifier() for name in names)
 
 
 def test_names_of_measured_data_say_which() -> None:
-    (first, *_) = recon_configs("smoke", data="abdomen-12ab", source="x", test_subjects=("A/B",))
-    assert first.name == "recon-l1-abdomen-12ab-test_A_B-s00"
-    assert first.noise == 0
+    configs = recon_configs("smoke", data="scans-12ab", source="x", test_subjects=("A/B",))
+    assert configs[0].name == "recon-l1-scans-12ab-test_A_B-s00"
+    assert {c.noise for c in configs} == {0} and {c.comparison for c in configs} == {"recon"}
+    assert len({c.name for c in configs}) == len(configs) == len(recon_configs("smoke", ("brain",)))
 
 
 def test_json_gives_the_same_configuration_back() -> None:
@@ -45,35 +54,63 @@ def test_json_gives_the_same_configuration_back() -> None:
 
 def test_presets_share_their_runs() -> None:
     assert replace(ReconConfig(), preset="full") == ReconConfig()
-    assert set(all_configs("quick")) < set(all_configs("full"))
+    assert replace(RegistrationConfig(), preset="full") == RegistrationConfig()
 
 
-def test_a_comparison_differs_in_the_loss_only() -> None:
-    for configs in (recon_configs("quick"), unrolled_configs("quick")):
-        same = {"loss": "l2", "weight": 1.0, "learning_rate": 1.0}  # the tuned values go with the loss
-        assert len({replace(c, **same) for c in configs}) == 1
-        assert [c.loss for c in configs] == list(RECON_LOSSES)
-    assert len(recon_configs("full")) == SEEDS["full"] * len(RECON_LOSSES)
-    assert len({c.seed for c in recon_configs("full", data="measured")}) == 4
+@pytest.mark.parametrize("preset", ["quick", "full"])
+def test_every_setting_has_the_same_rows_and_they_differ_in_nothing_else(preset: str) -> None:
+    configs = recon_configs(preset)
+    for anatomy in ANATOMIES:
+        here = [c for c in configs if c.anatomy == anatomy]
+        same = {"loss": "l2", "weight": 1.0, "method": "UnrolledNet", "seed": 0}
+        assert len({replace(c, **same) for c in here}) == 1
+        trained = Counter(c.label for c in here if c.label not in CLASSICAL)
+        wanted = [*RECON_LOSSES, *(f"unet_{loss}" for loss in UNET_LOSSES)]
+        assert trained == dict.fromkeys(wanted, SEEDS[preset])
+        assert [c.label for c in here if c.label in CLASSICAL] == list(CLASSICAL), "nothing random in them"
+        assert here == recon_configs(preset, (anatomy,))
+        assert {c.comparison for c in here} == {anatomy}
+    assert len(configs) == 2 * len(here)
 
 
-def test_comparisons_use_the_tuned_values() -> None:
-    used = {(c.task, c.loss): (c.learning_rate, c.weight) for c in [*recon_configs(), *registration_configs()]}
-    assert used == {(task, loss): v for task, t in TUNED.items() for loss, v in t.items()}
+def test_comparisons_use_the_weights_that_trials_chose() -> None:
+    for config in [*recon_configs(), *registration_configs()]:
+        assert config.weight == WEIGHTS[config.task].get(config.loss, 1.0)
+    assert {config.weight for config in recon_configs()} > {1.0}
 
 
-def test_registrations_get_the_same_steps_and_a_warm_up_only_where_named() -> None:
+def test_every_loss_is_registered_cold_and_warm_with_and_without_normal_flow() -> None:
     configs = registration_configs("quick")
-    assert [c.label for c in configs] == [
-        "epe", "l2", "perp_l1", "perp_l2", "plain_l2", *["cold_plain_perp_l2"] * 3,
-    ]  # fmt: skip
-    assert len({c.steps for c in configs}) == 1
-    assert [c.warmup for c in configs] == [0, 0, 240, 240, 0, 0, 0, 0]
+    labels = [prefix + loss for prefix in ("cold_", "") for loss in REGISTRATION_LOSSES if prefix + loss != "cold_epe"]
+    plain = [f"{'cold_' * ('cold' in label)}plain_{label.removeprefix('cold_')}" for label in labels]
+    assert sorted(c.label for c in configs) == sorted([*labels, *plain])
+    assert len(registration_configs("full")) == SEEDS["full"] * 14
+    same = {"loss": "epe", "weight": 1.0, "warmup": 0, "normal_flow": True}
+    assert len({replace(c, **same) for c in configs}) == 1
+    for config in configs:
+        warm = config.loss != "epe" and "cold" not in config.label
+        assert config.warmup == (WARMUP * config.steps if warm else 0)
+        assert config.normal_flow == ("plain" not in config.label)
 
 
-@pytest.mark.parametrize("name", ["loss", "sampling", "inputs", "evaluate_on"])
+@pytest.mark.parametrize("preset", ["smoke", "full"])
+def test_networks_can_be_built_and_both_are_small(preset: str) -> None:
+    for config in (*recon_configs(preset), *registration_configs(preset)):
+        if config.label not in CLASSICAL:
+            name, arguments = config.network
+            assert parameter_count(MODELS[name](**arguments)) < 300_000
+    own, shared = (replace(RECON[preset], shared=shared).network[1] for shared in (False, True))
+    assert own != shared
+
+
+@pytest.mark.parametrize("name", ["loss", "sampling", "evaluate_on", "anatomy"])
 def test_unknown_names_are_said(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name}: expected .*, got 'nonsense'"):
         ReconConfig(**{name: "nonsense"})
+
+
+def test_unknown_inputs_and_presets_are_said() -> None:
+    with pytest.raises(ValueError, match="inputs: expected complex, magnitude, got 'nonsense'"):
+        RegistrationConfig(inputs="nonsense")
     with pytest.raises(ValueError, match="preset: expected one of smoke, quick, full, paper"):
         registration_configs("huge")

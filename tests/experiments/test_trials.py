@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,61 +10,68 @@ import pandas as pd
 import pytest
 
 from perpcore.experiments import results as module
-from perpcore.experiments.configs import RECON, RECON_LOSSES, REGISTRATION_LOSSES, TUNED
+from perpcore.experiments.configs import ANATOMIES, RECON, WEIGHTS
 from perpcore.experiments.results import own_results, precomputed_summaries, summarize
 from perpcore.experiments.run import load_or_train_trials, train_all
-from perpcore.experiments.trials import SELECTION, TRIAL_SEEDS, Trial, ablation_trials, tuning_trials
+from perpcore.experiments.trials import SELECTION, TRIAL_SEEDS, WEIGHT_GRID, Trial, ablation_trials, all_configs
 from perpcore.statistics import mean_interval
 
 
 @pytest.mark.parametrize("preset", RECON)
-def test_every_loss_gets_the_same_number_of_trials(preset: str) -> None:
-    trials = tuning_trials(preset)
-    counts = Counter((t.config.task, t.config.loss) for t in trials)
-    assert set(counts.values()) == {4}
-    assert {loss for task, loss in counts if task == "recon"} == set(RECON_LOSSES)
-    assert {loss for task, loss in counts if task == "registration"} == set(REGISTRATION_LOSSES)
-    configs = {config for trial in trials for config in trial.configs}
-    assert len(configs) == len(trials) * TRIAL_SEEDS[preset]
-    assert len({trial.name for trial in trials}) == len(trials)
-
-
-@pytest.mark.parametrize("preset", RECON)
-def test_trials_never_see_test_images(preset: str) -> None:
-    trials = [*tuning_trials(preset), *ablation_trials(preset)]
+def test_trials_are_small_runs_of_every_seed_that_never_see_test_images(preset: str) -> None:
+    trials, whole = ablation_trials(preset), RECON[preset]
     assert {c.evaluate_on for t in trials for c in t.configs} == {"validation"}
+    for trial in trials:
+        assert [c.seed for c in trial.configs] == list(range(TRIAL_SEEDS[preset]))
+        assert len({replace(c, seed=0) for c in trial.configs}) == 1
+        assert trial.config.steps <= whole.steps and trial.config.size <= whole.size
+    assert len({(t.group, t.label, t.config.loss, t.config.anatomy) for t in trials}) == len(trials)
+    # Questions may share runs; another run has another name.
+    runs = {trial.config: trial.name for trial in trials}
+    assert len(set(runs.values())) == len(runs)
+    assert {c for t in trials for c in t.configs} < set(all_configs(preset))
 
 
-def test_the_tuned_values_are_the_best_of_the_precomputed_trials() -> None:
-    summaries = precomputed_summaries("full")
-    best: dict[tuple[str, str], tuple[float, Trial]] = {}
-    for trial in tuning_trials("full"):
-        metric, better = SELECTION[trial.config.task]
-        value = summaries[trial.name][metric].mean
-        found = best.setdefault((trial.config.task, trial.config.loss), (value, trial))
-        if better(value, found[0]) != found[0]:
-            best[trial.config.task, trial.config.loss] = (value, trial)
-    for (task, loss), (_, trial) in best.items():
-        assert TUNED[task][loss] == (trial.config.learning_rate, trial.config.weight)
-
-
-def test_ablations_change_one_thing_from_the_tuned_values() -> None:
+def test_every_ablation_changes_one_thing() -> None:
     trials = ablation_trials()
-    base = {t.config.loss: t.config for t in trials if t.group == "variant" and t.label == "as it is"}
-    for config in [t.config for t in trials if t.config.task == "recon" and t.config.loss in base]:
-        reference = base[config.loss]
-        changed = [n for n in ("weight", "loss_options", "loss_scale", "target_noise", "rough_phase", "inputs")
-                   if getattr(config, n) != getattr(reference, n)]  # fmt: skip
-        assert len(changed) <= 1
-        assert replace(config, **{n: getattr(reference, n) for n in changed}) == reference
+    usual = {t.config.loss: t.config for t in trials if t.label in ("as it is", "a = ½", "own CNN per cascade")}
+    changed = {}
+    for trial in trials:
+        ours, theirs = asdict(trial.config), asdict(usual[trial.config.loss])
+        names = {name for name in ours if ours[name] != theirs[name]}
+        changed.setdefault(trial.group, set()).update(names)
+        assert len(names - {"anatomy"}) <= 1
+    assert changed == {
+        "weight": {"weight", "anatomy"}, "variant": {"loss_options"}, "mix": {"loss_options"},
+        "network": {"shared"}, "target noise": {"target_noise"}, "phase": {"roughness"},
+    }  # fmt: skip
+
+
+def test_weights_are_tried_alike_for_both_losses_in_both_settings() -> None:
+    tried = [(t.config.loss, t.config.anatomy, t.config.weight) for t in ablation_trials() if t.group == "weight"]
+    losses = ("perp_l1", "perp_l2")
+    assert sorted(tried) == sorted((loss, a, w) for loss in losses for a in ANATOMIES for w in WEIGHT_GRID)
+
+
+def test_the_weights_are_those_that_the_precomputed_trials_chose() -> None:
+    """The smallest w that is within 0.001 of the best validation SSIM in both settings."""
+    summaries, (metric, better) = precomputed_summaries("full"), SELECTION["recon"]
+    for loss in ("perp_l1", "perp_l2"):
+        good = set(WEIGHT_GRID)
+        for anatomy in ANATOMIES:
+            of = {t.config.weight: summaries[t.name][metric].mean for t in ablation_trials("full")
+                  if (t.group, t.config.loss, t.config.anatomy) == ("weight", loss, anatomy)}  # fmt: skip
+            good &= {weight for weight, value in of.items() if abs(value - better(of.values())) <= 0.001}
+        assert WEIGHTS["recon"][loss] == min(good)
 
 
 def test_summaries_are_means_over_seeds_and_images_of_all_accelerations(
     empty_project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    short = replace(RECON["smoke"], steps=2, validate_every=2, evaluate_on="validation")
+    small = {"steps": 2, "validate_every": 2, "evaluate_on": "validation", "anatomy": "abdomen"}
+    short = replace(RECON["smoke"], **small)
     trial = Trial("", "two seeds", (short, replace(short, seed=1)))
-    with pytest.raises(ValueError, match="recon-l2-trial-lr0.002-w1-s00.h5: no result"):
+    with pytest.raises(ValueError, match="abdomen-l2-trial-lr0.002-w1-s00.h5: no result"):
         own_results(trial.configs)
     train_all(trial.configs, "cpu", workers=2)
     results = own_results(trial.configs)
@@ -81,7 +87,7 @@ def test_summaries_are_means_over_seeds_and_images_of_all_accelerations(
 def test_precomputed_summaries_are_of_this_version_and_never_mixed(
     empty_project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first, second = tuning_trials("smoke")[:2]
+    first, second = (t for t in ablation_trials("smoke") if t.group == "network" and t.config.loss == "l2")
     folder = empty_project / "data" / "results" / "smoke"
     folder.mkdir(parents=True, exist_ok=True)
     row = {"results_version": module.RESULTS_VERSION, "metric": "ssim", "mean": 0.5, "low": 0.4, "high": 0.6}
