@@ -1,6 +1,6 @@
 """Run notebooks/solved/, and write notebooks/exercises/ from it without the solutions.
 
-    python book/exercises.py
+    python book/exercises.py [01 02 ...]
 
 Solutions stand between the markers of nbgrader, `### BEGIN SOLUTION` and `### END SOLUTION`.
 """
@@ -8,6 +8,7 @@ Solutions stand between the markers of nbgrader, `### BEGIN SOLUTION` and `### E
 from __future__ import annotations
 
 import re
+import sys
 import warnings
 from pathlib import Path
 
@@ -36,11 +37,13 @@ def generate(solved: Path, folder: Path) -> Path:
 
 
 def main() -> None:
-    """Run every solved notebook in place, then write its exercises."""
+    """Run the solved notebooks in place, all or those numbered, then write their exercises."""
     warnings.simplefilter("ignore")  # of the notebook tools, not of the notebooks
     for solved in sorted((NOTEBOOKS / "solved").glob("*.ipynb")):
+        if sys.argv[1:] and solved.name[:2] not in sys.argv[1:]:
+            continue
         notebook = nbformat.read(solved, as_version=4)
-        options = {"extra_arguments": ["--log-level=40"], "store_widget_state": False}
+        options = {"extra_arguments": ["--log-level=40"], "store_widget_state": False, "coalesce_streams": True}
         where = {"metadata": {"path": solved.parent}}
         NotebookClient(notebook, resources=where, **options).execute()
         for cell in notebook.cells:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,21 @@ def test_stub_leaves_no_solution() -> None:
         (torch.tensor([1.0, 2.0], requires_grad=True), np.array([1.0, 2.0]), RIGHT),
         (torch.tensor([1.0]), np.array([1.0, 2.0]), WRONG),
         (1 + 1j, torch.tensor(1 + 1j), RIGHT),
+        (torch.tensor([1 + 1j]).conj(), 1 - 1j, RIGHT),
+        (Fraction(1, 3), 0.333, RIGHT),
+        ([1, "Word "], [1.0, "word"], RIGHT),
+        (lambda: 1.004, 1.0, RIGHT),
+        (1.006, 1.0, "close, but not within 0.5 %"),
+        (-1.0, 1.0, "sign"),
+        ([1.0, -2.0], [1.0, 2.0], "absolute value"),
+        (1.5, [1.0, 2.0], "the mean of the map"),
+        ([1.0, 2.0], 1.5, "its mean is asked"),
+        ([1], [1, "word"], "expected [a number, a word], got [a number]"),
+        (torch.zeros(2, 3), 1.0, "expected a number, got an array of shape (2, 3)"),
+        (True, 1.0, "expected a number, got a truth value"),
+        (lambda: 1 / 0, "word", "expected a word, got ZeroDivisionError"),
+        (lambda: None, 1.0, "`return`"),
+        (object(), 1.0, "got an object of type object"),
     ],
 )
 def test_check_says_right_wrong_or_open(
@@ -95,6 +111,11 @@ def test_check_says_right_wrong_or_open(
     printed = capsys.readouterr().out
     assert said in printed
     assert ("because" in printed) == (said == RIGHT)
+
+
+def test_every_known_mistake_in_a_list_gets_its_hint(capsys: pytest.CaptureFixture[str]) -> None:
+    check([2, 5], [1, 3], "", mistakes={"the first.": [2, ...], "the second.": [..., 5], "another.": [..., 4]})
+    assert "the first. And the second.\n" in capsys.readouterr().out
 
 
 def draw(size: float, loss: str) -> tuple[plt.Figure, str]:
