@@ -139,9 +139,10 @@ def show_reconstructions(
         shade: dict[str, Any] = {"facecolor": "black", "alpha": 0.5, "lw": 0, "pad": 1}
         if notes and name in notes:
             column[0].text(0.03, 0.97, notes[name], transform=column[0].transAxes, bbox=shade, **look)
-    rows, columns = np.nonzero(foreground)
+    edges = [(max(i.min() - 2, 0) - 0.5, min(i.max() + 2, n - 1) + 0.5)
+             for i, n in zip(np.nonzero(foreground), foreground.shape, strict=True)]  # fmt: skip
     for ax in axes.flat:  # what is around the body is left out
-        ax.set(xlim=(columns.min() - 2.5, columns.max() + 2.5), ylim=(rows.max() + 2.5, rows.min() - 2.5))
+        ax.set(xlim=edges[1], ylim=edges[0][::-1])
     for ax in axes[[1, 3], 0]:  # the target has no error
         ax.clear()
         ax.axis("off")
@@ -177,8 +178,11 @@ def draw_levels(
             look: dict[str, Any] = {"color": COLORS[name], "mfc": FILLS[name], "ms": 3, "mew": 0.8, "lw": 0.9}
             label = LABELS[name] if place == 0 else None
             ax.errorbar(x, mean, [[mean - low], [high - mean]], fmt="o", label=label, **look)
-            for seed, level in enumerate(values[name].mean(1) if len(values[name]) > 1 else ()):
-                ax.plot(x + 0.04, level, "x" if (name, seed) in failed else ".", c="black", ms=2, mew=0.4)
+            for seed, level in enumerate(values[name].mean(1)):
+                if (name, seed) in failed:
+                    ax.plot(x + 0.05, level, "x", c="black", ms=4, mew=0.7)
+                elif len(values[name]) > 1:
+                    ax.plot(x + 0.04, level, ".", c="black", ms=2, mew=0.4)
         if lines:
             centre = np.mean([values[name].mean() for name in names])
             nearest = min((values[name].mean() for name in lines), key=lambda level: abs(level - centre))
@@ -196,23 +200,6 @@ def draw_band(ax: Axes, name: str, x: ArrayLike, low: ArrayLike, middle: ArrayLi
     """Draw a line in the look of `name` in a band from low to high."""
     ax.fill_between(x, low, high, color=COLORS[name], alpha=0.15, lw=0)
     ax.plot(x, middle, color=COLORS[name], ls=LINES[name], lw=1.2, label=LABELS[name])
-
-
-def boxes(ax: Axes, values: dict[str, np.ndarray]) -> None:
-    """Draw one box per loss in its colour, named below the axis, of its (seed, image) values.
-
-    The box is over images, each averaged over its seeds, without outliers; dashes beside it are
-    the means of several seeds.
-    """
-    look: dict[str, Any] = {"patch_artist": True, "medianprops": {"color": "black"}}
-    drawn = ax.boxplot([v.mean(0) for v in values.values()], widths=0.55, showfliers=False, **look)
-    for position, (patch, name) in enumerate(zip(drawn["boxes"], values, strict=True), 1):
-        patch.set(facecolor=COLORS[name], alpha=0.8)
-        means = values[name].mean(1)
-        if means.size > 1:
-            ax.plot([position + 0.42] * means.size, means, "k_", ms=3, mew=0.7)
-    ax.set_xlim(0.4, len(values) + 0.7)
-    ax.set_xticks(range(1, len(values) + 1), [LABELS[name] for name in values], rotation=90)
 
 
 def calibration_curve(
@@ -235,7 +222,8 @@ def calibration_curve(
     kept = (table["count"] > 200).to_numpy()
     several = len(bias) > 1  # one seed has no interval
     intervals = [mean_interval(b[:, None]) if several else (b.item(),) * 3 for b in bias.T[kept]]
-    return table[kept].assign(**dict(zip(("bias", "low", "high"), np.transpose(intervals), strict=True)))
+    columns = np.reshape(intervals, (-1, 3)).T
+    return table[kept].assign(**dict(zip(("bias", "low", "high"), columns, strict=True)))
 
 
 def draw_calibration(axes: Sequence[Axes], curves: dict[str, pd.DataFrame], limits: tuple[float, float]) -> None:

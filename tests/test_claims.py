@@ -63,7 +63,7 @@ def test_every_claim_has_a_rule_with_a_source() -> None:
     for rule in claims.RULES:
         assert rule.checks and (FIGURES / f"{rule.source}.json").exists()
     assert claims.SETTINGS == ANATOMIES
-    assert claims.ACCELERATIONS == tuple(map(str, RECON["full"].accelerations))
+    assert tuple(map(str, RECON["full"].accelerations)) == claims.ACCELERATIONS
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,12 @@ import pytest
 from conftest import ROOT
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from perpcore import cli
 from perpcore.experiments.configs import RECON, Config, recon_configs
 from perpcore.experiments.results import own_path
+from perpcore.models import UNet
 
 
 def perpcore(*arguments: str) -> subprocess.CompletedProcess:
@@ -32,7 +34,7 @@ def perpcore(*arguments: str) -> subprocess.CompletedProcess:
 
 @pytest.fixture
 def one_short_run(monkeypatch: pytest.MonkeyPatch, empty_project: Path) -> Config:
-    config = replace(RECON["smoke"], steps=2, validate_every=1)
+    config = replace(RECON["smoke"], anatomy="abdomen", steps=2, validate_every=1)
     monkeypatch.setattr(cli, "all_configs", lambda preset: [config])
     return config
 
@@ -44,18 +46,23 @@ def test_help_names_the_commands() -> None:
 
 def test_train_lists_and_trains(one_short_run, capsys: pytest.CaptureFixture[str]) -> None:
     cli.train("all", "smoke", list_only=True)
-    assert capsys.readouterr().out.split() == ["recon-l2-s00", "missing"]
-    cli.train("recon-l2-s00", "smoke", "cpu")
+    assert capsys.readouterr().out.split() == ["abdomen-l2-s00", "missing"]
+    cli.train("abdomen-l2-s00", "smoke", "cpu")
     said = capsys.readouterr().out
     assert "psnr" in said and f"1 results in {own_path(one_short_run).parent}" in said
     cli.train("recon", "smoke", list_only=True)
-    assert capsys.readouterr().out.split() == ["recon-l2-s00", "done"]
+    assert capsys.readouterr().out.split() == ["abdomen-l2-s00", "done"]
 
 
-def test_a_measured_file_is_reconstructed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_measured_file_is_reconstructed(empty_project: Path, tmp_path: Path) -> None:
+    folder = empty_project / "data" / "pretrained" / "abdomen"
+    folder.mkdir(parents=True)
+    record = {"class": "UNet", "arguments": json.dumps({"chans": 4, "num_pool_layers": 1}), "config": "{}"}
+    weights = {name: weight.contiguous() for name, weight in UNet(4, 1).state_dict().items()}
+    save_file(weights, folder / "unet_l2.safetensors", record)
     np.save(tmp_path / "scan.npy", np.random.default_rng(0).normal(size=(2, 32, 32)) + 0j)
     options = ["--domain", "image", "--axes", "slice,row,column"]
-    command = ["reconstruct", str(tmp_path / "scan.npy"), "--network", "recon/l2", "-o"]
+    command = ["reconstruct", str(tmp_path / "scan.npy"), "--network", "abdomen/unet_l2", "-o"]
     done = perpcore(*command, str(tmp_path / "out.npy"), *options)
     assert done.returncode == 0, done.stderr
     assert np.load(tmp_path / "out.npy").shape == (2, 32, 32) and "2 × 32 × 32" in done.stdout
@@ -66,7 +73,7 @@ def test_a_measured_file_is_reconstructed(tmp_path: Path, capsys: pytest.Capture
 def test_head_may_close_the_pipe() -> None:
     command = f"{sys.executable} -m perpcore train all --preset full --list-only | head -1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True)
-    assert done.stdout.startswith("recon-l1-s00") and not done.stderr
+    assert done.stdout.startswith("brain-l1-s00") and not done.stderr
 
 
 def test_claims_are_printed_and_compared(empty_project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,12 +83,12 @@ def test_claims_are_printed_and_compared(empty_project: Path, capsys: pytest.Cap
              "seeds": [0.4, 0.5, 0.6], "finding": "holds"}  # fmt: skip
     for folder, mean in (("figures", 0.5), ("figures/own", 0.7), ("figures/far", 0.9)):
         judged = {"preset": "quick", "claims": [
-            {"claim": "C1", "text": "so it is", "source": "tab01_properties", "verdict": "partly",
+            {"claim": "C1", "text": "so it is", "source": "tab01_properties", "verdict": "mixed",
              "checks": [{**check, "mean": mean}]}]}  # fmt: skip
         (empty_project / folder).mkdir()
         (empty_project / folder / "tab05_claims.json").write_text(json.dumps({"numbers": judged}))
     cli.claims()
-    assert "C1            partly" in capsys.readouterr().out
+    assert "C1            mixed" in capsys.readouterr().out
     cli.claims(against=Path("figures/own"))
     assert "1 of 1 statistics agree" in capsys.readouterr().out
     cli.claims(against=Path("figures/far"))
@@ -91,14 +98,14 @@ def test_claims_are_printed_and_compared(empty_project: Path, capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["train", "nonsense", "--preset", "smoke"], "what: expected all, recon, unrolled"),
+        (["train", "nonsense", "--preset", "smoke"], "what: expected all, recon, registration"),
         (["train", "recon", "--preset", "smoke", "--loss", "l7"], "loss: expected one of l1, l2"),
         (["train", "recon", "--preset", "smoke", "--device", "quantum"], "device: 'quantum'"),
-        (["train", "unrolled", "--data", "x.h5"], "what: expected recon or registration"),
+        (["train", "brain", "--data", "x.h5"], "what: expected recon or registration"),
         (["train", "recon", "--data", "x.h5"], "No such file or directory: 'x.h5'"),
         (["claims", "--folder", "nowhere"], "nowhere/tab05_claims.json: not there"),
         (["data", "inspect", "x.h5"], "No such file or directory: 'x.h5'"),
-        (["reconstruct", "x.npy", "--network", "recon/l9", "--out", "y.npy"], "name: expected one of"),
+        (["reconstruct", "x.npy", "--network", "brain/l9", "--out", "y.npy"], "name: expected one of"),
         (["data", "fetch", "moon"], "name: expected one of head, brain"),
     ],
 )
@@ -124,7 +131,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_afterwards(empty_project: P
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
-    command = [sys.executable, "-m", "perpcore", "train", "recon-l2-s00", "--preset", "smoke"]
+    command = [sys.executable, "-m", "perpcore", "train", "abdomen-l2-s00", "--preset", "smoke"]
     done = subprocess.run(command, capture_output=True, text=True, preexec_fn=little_room)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     *_, last = done.stderr.strip().splitlines()
@@ -132,7 +139,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_afterwards(empty_project: P
     runs = empty_project / "data" / "runs" / "smoke"
     assert not [p for p in runs.rglob("*") if p.is_file()]
     assert subprocess.run(command, capture_output=True).returncode == 0
-    assert [p.name for p in runs.iterdir()] == ["recon-l2-s00.h5"]
+    assert [p.name for p in runs.iterdir()] == ["abdomen-l2-s00.h5"]
 
 
 @pytest.fixture(scope="module")

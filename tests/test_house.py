@@ -45,6 +45,7 @@ def test_imports_point_down_without_a_circle(imports: dict[str, set[str]]) -> No
     layers = {module: measure(module) for module in imports if module != "perpcore.__main__"}
     top = max(layers, key=lambda module: layers[module])
     assert layers[top] <= MAX_LAYERS, (top, layers)
+    assert layers["perpcore.data.datasets"] < layers["perpcore.classical"] < layers["perpcore.experiments.run"]
 
 
 def test_the_loss_and_the_data_know_nothing_of_experiments(imports: dict[str, set[str]]) -> None:

@@ -137,8 +137,8 @@ def test_without_corrections_the_unrolled_net_is_cg_sense_again_and_again(size: 
         torch.nn.init.zeros_(network[-2].weight)
     found = model(*batch.inputs)
     expected = solve_sense(*batch.inputs, START_WEIGHT, steps=START_STEPS)
-    for _ in range(2):
-        expected = solve_sense(*batch.inputs, 0.05, expected, steps=3)
+    for weight in model.log_weight.exp():
+        expected = solve_sense(*batch.inputs, weight, expected, steps=3)
     assert found.dtype == torch.complex64
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-4)
 
@@ -146,6 +146,7 @@ def test_without_corrections_the_unrolled_net_is_cg_sense_again_and_again(size: 
 def test_the_unrolled_net_learns_and_so_does_its_data_consistency() -> None:
     torch.manual_seed(0)
     batch, model = two_abdomens(), UnrolledNet(2, 8)
+    before = model.log_weight.detach().clone()
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     losses = []
     for _ in range(60):
@@ -156,7 +157,7 @@ def test_the_unrolled_net_learns_and_so_does_its_data_consistency() -> None:
         losses.append(loss.item())
     assert losses[-1] < 0.7 * losses[0]
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
-    assert (model.log_weight.exp() - 0.05).abs().min() > 1e-3
+    assert (model.log_weight - before).abs().min() > 1e-2
 
 
 def test_cascades_share_one_network_if_asked() -> None:

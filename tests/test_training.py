@@ -22,7 +22,7 @@ STEPS = 20
 
 
 def draw(step: int, seed: int = 0) -> Any:
-    return PhantomRecon(size=32, seed=seed).batch(range(2 * step, 2 * step + 2))
+    return PhantomRecon(anatomy="abdomen", size=32, seed=seed).batch(range(2 * step, 2 * step + 2))
 
 
 def network(seed: int = 0) -> nn.Module:

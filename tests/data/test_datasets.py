@@ -19,7 +19,7 @@ from perpcore.data.motion import warp
 
 Abdomens = partial(PhantomRecon, anatomy="abdomen")
 ALL: list[Any] = [pytest.param(Abdomens, id="abdomens"), pytest.param(PhantomRecon, marks=NEEDS_BRAINS), PhantomMotion]
-CLEAN: dict[str, Any] = {"size": 32, "noise": 0.0, "accelerations": (4,)}
+CLEAN: dict[str, Any] = {"size": 32, "noise": 0.0, "accelerations": (4,), "sampling": "random"}
 
 
 def close(a: Any, b: Any) -> None:

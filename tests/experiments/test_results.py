@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from perpcore.experiments import results as module
-from perpcore.experiments.configs import COMPARISONS, RECON
+from perpcore.experiments.configs import CLASSICAL, COMPARISONS, RECON
 from perpcore.experiments.results import (
     RESULTS_VERSION,
     DamagedResultError,
@@ -23,9 +23,9 @@ from perpcore.experiments.results import (
     read_result,
     write_result,
 )
-from perpcore.experiments.run import build_model, train
+from perpcore.experiments.run import build_model, open_data, train
 
-CONFIG = replace(RECON["smoke"], steps=4, validate_every=2)
+CONFIG = replace(RECON["smoke"], anatomy="abdomen", steps=2, validate_every=1)
 
 
 @pytest.fixture(scope="module")
@@ -54,14 +54,14 @@ def test_round_trip(result: Result, path: Path) -> None:
     assert loaded.provenance == result.provenance
     for name, image in result.examples.items():
         np.testing.assert_allclose(loaded.examples[name], image, atol=1e-3)
-    assert [p.name for p in path.parent.iterdir()] == ["recon-l2-s00.h5"]
+    assert [p.name for p in path.parent.iterdir()] == ["abdomen-l2-s00.h5"]
 
 
 def test_a_result_says_what_made_it(result: Result) -> None:
     wanted = {"device", "machine", "torch", "commit", "seconds", "peak_memory_gb", "date", "parameters"}
     assert wanted <= set(result.provenance)
     assert len(result.metrics) == CONFIG.n_test * len(CONFIG.accelerations)
-    assert set(result.examples) == {"R4", "R8"}
+    assert set(result.examples) == {f"R{r}" for r in CONFIG.accelerations}
     assert result.calibration["count"].sum() > 0
 
 
@@ -71,9 +71,9 @@ def test_precomputed_weights_are_half_precision_and_good_enough(result: Result, 
     assert path.stat().st_size < 0.8 * size
     half = load_result(path, CONFIG)
     assert half is not None
-    images = torch.randn(1, 32, 32, dtype=torch.complex64)
+    inputs = open_data(CONFIG)("test", 4).batch([0]).inputs
     with torch.no_grad():
-        a, b = (build_model(CONFIG, r.weights)(images) for r in (result, half))
+        a, b = (build_model(CONFIG, r.weights)(*inputs) for r in (result, half))
     assert (a - b).abs().max() < 1e-2 * a.abs().max()
 
 
@@ -82,6 +82,16 @@ def test_another_configuration_or_version_under_the_name_is_not_used(
 ) -> None:
     assert load_result(path, replace(CONFIG, noise=0.1)) is None
     monkeypatch.setattr(module, "RESULTS_VERSION", RESULTS_VERSION + 1)
+    assert load_result(path, CONFIG) is None
+
+
+def test_a_file_of_an_older_version_is_absent_though_its_configuration_had_other_fields(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        file.attrs["config"] = '{"task": "recon", "width": 16}'
+    with pytest.raises(DamagedResultError, match="unexpected or missing fields"):
+        load_result(path, CONFIG)
+    with h5py.File(path, "r+") as file:
+        file.attrs["results_version"] = RESULTS_VERSION - 1
     assert load_result(path, CONFIG) is None
 
 
@@ -124,7 +134,9 @@ def test_every_run_of_the_figures_is_precomputed_in_this_version() -> None:
         result, version = read_result(precomputed_path(config))
         assert version == RESULTS_VERSION and result.config == config, config.name
         assert np.isfinite(result.metrics.to_numpy()).all()
+        assert bool(result.examples) == (config.seed == 0)
+        assert bool(result.weights) == (config.network[0] != "UNet" and config.label not in CLASSICAL)
     named = {precomputed_path(c).name for c in configs}
     folder = precomputed_path(configs[0]).parent
     assert {p.name for p in folder.glob("*.h5")} == named
-    assert sum(p.stat().st_size for p in folder.iterdir()) < 25_000_000
+    assert sum(p.stat().st_size for p in folder.iterdir()) < 20_000_000

@@ -54,14 +54,14 @@ def test_weights_are_tried_alike_for_both_losses_in_both_settings() -> None:
 
 
 def test_the_weights_are_those_that_the_precomputed_trials_chose() -> None:
-    """The smallest w that is within 0.001 of the best validation SSIM in both settings."""
+    """The smallest w that is within 0.002 of the best validation SSIM in both settings."""
     summaries, (metric, better) = precomputed_summaries("full"), SELECTION["recon"]
     for loss in ("perp_l1", "perp_l2"):
         good = set(WEIGHT_GRID)
         for anatomy in ANATOMIES:
             of = {t.config.weight: summaries[t.name][metric].mean for t in ablation_trials("full")
                   if (t.group, t.config.loss, t.config.anatomy) == ("weight", loss, anatomy)}  # fmt: skip
-            good &= {weight for weight, value in of.items() if abs(value - better(of.values())) <= 0.001}
+            good &= {weight for weight, value in of.items() if abs(value - better(of.values())) <= 0.002}
         assert WEIGHTS["recon"][loss] == min(good)
 
 
@@ -78,7 +78,7 @@ def test_summaries_are_means_over_seeds_and_images_of_all_accelerations(
     per_image = [r.metrics.pivot(index="image", columns="acceleration", values="psnr").mean(axis=1) for r in results]
     for n in (1, 2):
         summary = summarize(results[:n])
-        assert summary["psnr"] == mean_interval(np.stack(per_image[:n]))
+        assert summary["psnr"] == pytest.approx(mean_interval(np.stack(per_image[:n])), rel=1e-6)
         assert "image" not in summary and "acceleration" not in summary
     assert load_or_train_trials([trial], device="cpu")[trial.name] == summarize(results)
     assert "1 summaries of own runs" in capsys.readouterr().out
