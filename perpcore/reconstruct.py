@@ -65,8 +65,7 @@ def save_images(images: np.ndarray, out: Path, affine: np.ndarray | None = None)
 
         written = []
         for ending, values in (("mag", magnitude), ("ph", phase)):
-            image = nibabel.Nifti1Image(values.transpose(2, 1, 0), np.eye(4) if affine is None else affine)
-            content = image.to_bytes()
+            content = nibabel.Nifti1Image(values.T, np.eye(4) if affine is None else affine).to_bytes()
             written.append(out.with_name(f"{out.name[: -len(suffix)]}_{ending}{suffix}"))
             write_atomically(written[-1], gzip.compress(content) if suffix == ".nii.gz" else content)
         return written
