@@ -56,8 +56,7 @@ def open_volumes(path: Path, options: Options) -> list[Volume]:
             phase, info["phase_key"] = arrays[phases[key]], phases[key]
             fits = phase.shape == array.shape and phase.size < MAX_PHASE
             require(fits, f"{phases[key]}: expected {array.shape}, got {phase.shape}")
-            low, high = float(np.min(phase)), float(np.max(phase))
-            info |= phase_unit(low, high, phase.dtype, options.get("phase_unit"))
+            info |= phase_unit(phase, options.get("phase_unit"))
         subject = next(filter(None, (_said(array, n) for n in SUBJECT_NAMES)), path.stem)
         coils, rows, columns = (array.shape[axes.index(n)] if n in axes else 1 for n in PLANE)
         shape = (math.prod(array.shape) // max(coils * rows * columns, 1), coils, rows, columns)

@@ -153,20 +153,22 @@ def readout(header: dict[str, Any], samples: int) -> tuple[int, dict[str, Any]]:
     return samples, {}
 
 
-def phase_unit(low: float, high: float, dtype: Any, wanted: str | None) -> dict[str, Any]:
-    """Unit of all phase of a file, which is stored as `dtype` and lies in [low, high].
+def phase_unit(stored: Any, wanted: str | None, slope: float = 1.0, inter: float = 0.0) -> dict[str, Any]:
+    """Unit of all phase of a file, which is slope · stored + inter.
 
     Returns "phase_unit" and "to_rad", factor and offset. Floating-point numbers within ±2π that span at most a turn are
     rad; ranges that are `CERTAIN`, filled to 2 % at both ends, mean their unit. Raises ValueError for others, such as
     0 … 4095 and 0 … 360, and for more than a turn in a unit other than rad, which may be unwrapped.
     """
-    got = f"phase: got {np.dtype(dtype)} from {low:g} to {high:g}"
+    low, high = sorted(float(n) * slope + inter for n in (np.min(stored), np.max(stored)))
+    dtype = stored.dtype if slope.is_integer() and inter.is_integer() else np.dtype(float)
+    got = f"phase: got {dtype} from {low:g} to {high:g}"
     require(isfinite(high - low), f"{got}: NaN or infinity")
     for unit, first, last in CERTAIN:
         gaps = (low - first) / (last - first), (last - high) / (last - first)
         if min(gaps) >= -0.001 and max(gaps) <= 0.02:
             wanted = wanted or unit
-    if np.dtype(dtype).kind == "f" and max(-low, high, high - low) <= 2.002 * pi:
+    if dtype.kind == "f" and max(-low, high, high - low) <= 2.002 * pi:
         wanted = wanted or "rad"
     require(wanted in TURN, f"{got}, unit {wanted}; say --phase-unit {'|'.join(TURN)}")
     unsigned = wanted == "siemens" and low >= 0
@@ -177,7 +179,7 @@ def phase_unit(low: float, high: float, dtype: Any, wanted: str | None) -> dict[
 
 
 def turned(magnitude: np.ndarray, phase: np.ndarray, info: Mapping[str, Any]) -> np.ndarray:
-    """The complex image of a magnitude and its stored phase; `info` is of `phase_unit`."""
+    """The complex image of a magnitude and its phase in the file's unit; `info` is of `phase_unit`."""
     factor, offset = info["to_rad"]
     image: np.ndarray = magnitude * np.exp(1j * (phase * factor + offset))
     return image

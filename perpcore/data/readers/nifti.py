@@ -29,7 +29,9 @@ def open_volumes(path: Path, options: Options) -> list[Volume]:
         path, partner = (path, partner) if part in ("magnitude", "real") else (partner, path)
         info["partner"] = partner
         if part in ("magnitude", "phase"):
-            info |= _phase_unit(partner, options.get("phase_unit"))
+            pixels, wanted = _load(partner).dataobj, options.get("phase_unit")
+            with naming(partner):
+                info |= phase_unit(pixels.get_unscaled(), wanted, float(pixels.slope), float(pixels.inter))
     elif part != "complex":
         may_be_alone = part == "magnitude" and options.get("domain") == "image"
         wanted = f"a file beside it whose name ends in {PARTS[PARTNER[part]]}"
@@ -56,17 +58,6 @@ def _load(path: Path) -> Any:
 
     with naming(path, "cannot be read as NIfTI: "):
         return nibabel.Nifti1Image.from_filename(path)
-
-
-def _phase_unit(path: Path, wanted: str | None) -> dict[str, Any]:
-    """Unit of the phase in a file; whole numbers stay so where slope and intercept are."""
-    pixels = _load(path).dataobj
-    slope, inter = float(pixels.slope), float(pixels.inter)
-    with naming(path):
-        raw = pixels.get_unscaled()
-        low, high = sorted(float(n) * slope + inter for n in (raw.min(), raw.max()))
-        dtype = raw.dtype if slope.is_integer() and inter.is_integer() else float
-        return phase_unit(low, high, dtype, wanted)
 
 
 def _find_partner(path: Path) -> tuple[str, Path | None]:
