@@ -34,13 +34,11 @@ def reconstruct(volume: Volume, network: nn.Module) -> np.ndarray:
             kspace = volume.read(index)
             csm, mask = walsh_csm(kspace, min(24, *kspace.shape[1:])), (kspace != 0).any(0)
             zero_filled = sense_adjoint(kspace, csm)
-            scale = zero_filled.abs().max()
-            output = network(zero_filled[None] / scale, kspace[None] / scale, csm[None], mask[None])
         else:
             zero_filled = combined_image(volume, index)
-            scale = zero_filled.abs().max()
-            output = network(zero_filled[None] / scale)
-        images.append(scale * output[0])
+        scale = zero_filled.abs().max()
+        measured = (kspace[None] / scale, csm[None], mask[None]) if is_unrolled else ()
+        images.append(scale * network(zero_filled[None] / scale, *measured)[0])
     return torch.stack(images).numpy()
 
 
