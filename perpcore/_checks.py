@@ -8,9 +8,7 @@ from torch import Tensor
 
 def single(x: Tensor) -> Tensor:
     """Half precision to float32: squares and quotients of images do not fit into it."""
-    if x.dtype in (torch.float16, torch.bfloat16):
-        return x.float()
-    return x.to(torch.complex64) if x.dtype == torch.complex32 else x
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def check_same(name: str, x: Tensor, other_name: str, other: Tensor) -> None:
