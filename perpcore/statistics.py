@@ -43,7 +43,7 @@ def mean_interval(values: np.ndarray, *, resamples: int = 2000, seed: int = 0) -
 
 
 def _error_of_mean(values: np.ndarray) -> tuple[float, float]:
-    """Standard error and degrees of freedom of a mean; rather too large, as what both do together counts in both."""
+    """Standard error, rather too large (what seeds and images do together counts twice), and degrees of freedom."""
     means = [m for m in (values.mean(1), values.mean(0)) if m.size > 1]
     parts = [(float(m.var(ddof=1)) / m.size, m.size - 1) for m in means]
     variance = sum(v for v, _ in parts)
