@@ -75,10 +75,7 @@ def _column_mask(shape: tuple[int, int], chosen: np.ndarray, low: int) -> Mask:
 
 
 def radial_mask(shape: tuple[int, int], acceleration: float, rng: np.random.Generator) -> Mask:
-    """Pseudo-radial: golden-angle spokes through the centre, rounded to the grid.
-
-    Spokes are added from a random first angle until 1/`acceleration` of the grid is covered.
-    """
+    """Pseudo-radial: golden-angle spokes from a random angle on, until 1/`acceleration` of the grid is covered."""
     if acceleration < 1.3:  # 4/π = 1.27 is the square over its inscribed disc
         raise ValueError(f"acceleration: expected 1 or at least 1.3, as spokes leave the corners, got {acceleration}")
     rows, columns = shape
@@ -99,10 +96,7 @@ MASKS = {"random": random_mask, "equispaced": equispaced_mask, "radial": radial_
 
 
 def sampling_mask(kind: str, shape: tuple[int, int], acceleration: float, rng: np.random.Generator) -> Mask:
-    """Boolean mask (row, column) of one of MASKS, DC always sampled.
-
-    Raises ValueError for an unknown kind, an acceleration below 1 or a shape that is not 2D.
-    """
+    """Boolean mask (row, column) of one of MASKS, DC always sampled; raises ValueError naming the wrong argument."""
     if kind not in MASKS:
         raise ValueError(f"kind: expected one of {', '.join(MASKS)}, got {kind!r}")
     if len(shape) != 2 or min(shape) < 8:
