@@ -88,9 +88,8 @@ def _respiratory_field(seed: int, index: int, size: int, dims: int, sliding: boo
     x, y = axis.reshape((1,) * (dims - 1) + (-1,)), axis.reshape((1,) * (dims - 2) + (-1, 1))
     z = axis.reshape(-1, 1, 1) if dims == 3 else np.zeros(1)
     amplitude = rng.uniform(-1, 1) * MAX_AMPLITUDE * size
-    diaphragm = rng.uniform(-0.15, 0.15)
+    distance = y - rng.uniform(-0.15, 0.15)  # from the diaphragm
     above, below = rng.uniform(0.3, 0.45), rng.uniform(0.5, 0.8)
-    distance = y - diaphragm
     along = np.exp(-((distance / np.where(distance < 0, above, below)) ** 2))
     wall = rng.uniform(0.6, 0.75)
     edge = 4 / size if sliding else 0.12
@@ -100,10 +99,8 @@ def _respiratory_field(seed: int, index: int, size: int, dims: int, sliding: boo
     field[1] = amplitude * (along * across * spine)
     extra = rng.uniform(0.1, 0.25) * amplitude
     for component in range(dims):
-        wave = sum(
-            np.cos(kx * x + ky * y + kz * z + shift)
-            for kx, ky, kz, shift in rng.uniform([-4, -4, -4, 0], [4, 4, 4, 2 * np.pi], size=(4, 4))
-        )
+        waves = rng.uniform([-4, -4, -4, 0], [4, 4, 4, 2 * np.pi], size=(4, 4))
+        wave = sum(np.cos(kx * x + ky * y + kz * z + shift) for kx, ky, kz, shift in waves)
         field[component] += extra / 2 * wave * along * across
     while (jacobian_determinant(torch.from_numpy(field)[None]) <= SMALLEST_JACOBIAN).any():
         field *= 0.9
