@@ -119,10 +119,7 @@ class MotionNet(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, fixed: Images, moving: Images) -> Float[Tensor, "batch 2 row column"]:
-        """Return the displacement in pixels that takes moving to fixed (see `data.motion`).
-
-        Rows and columns must be divisible by 2^(levels − 1).
-        """
+        """Return the displacement in pixels (see `data.motion`); rows, columns must be divisible by 2^(levels − 1)."""
         multiple = 2 ** (self.levels - 1)
         if self.in_channels == 2 and not (fixed.is_complex() and moving.is_complex()):
             raise ValueError(f"fixed, moving: expected complex images, got {fixed.dtype} and {moving.dtype}")
