@@ -38,8 +38,7 @@ def check_fields(pred: Tensor, target: Tensor, dim: int | None) -> None:
     if not -pred.ndim <= dim < pred.ndim:
         raise ValueError(f"dim: expected an axis of shape {tuple(pred.shape)}, got {dim}")
     if pred.shape[dim] < 2:
-        got = tuple(pred.shape)
-        raise ValueError(f"pred: expected vectors of at least 2 components along dim={dim}, got shape {got}")
+        raise ValueError(f"pred: expected at least 2 components along dim={dim}, got shape {tuple(pred.shape)}")
 
 
 def check_reduction(reduction: str, known: Sequence[str]) -> None:
