@@ -104,8 +104,13 @@ def _perp_and_sizes(
     return (perp, size, true_size) if normalize_by == "prediction" else (perp, true_size, size)
 
 
-def _ssim(pred: Tensor, target: Tensor) -> Tensor:
-    return 1 - ssim_map(pred, target)
+def _ssim(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Compute 1 − mean SSIM over the windows that lie entirely inside a mask."""
+    value = 1 - ssim_map(pred, target)
+    if mask is not None:
+        outside = (~mask.bool()).float().expand(pred.shape).reshape(1, -1, *pred.shape[-2:])
+        mask = (functional.max_pool2d(outside, SSIM_WINDOW, 1) == 0).reshape(value.shape)
+    return _reduce(value, "mean", mask)
 
 
 MagnitudeLoss = Callable[[Tensor, Tensor], Tensor]
@@ -154,18 +159,17 @@ class PerpLoss(nn.Module):
 
     def forward(self, pred: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the loss of a prediction; as `perpendicular`. With SSIM, windows that lie inside the mask count."""
-        perp, size, true_size = _perp_and_sizes(
-            pred, target, self.dim, mask, self.normalize_by, self.continuation, self.eps
-        )
+        found = _perp_and_sizes(pred, target, self.dim, mask, self.normalize_by, self.continuation, self.eps)
+        perp, size, true_size = found
         mix = self.mix.clamp(0, 1) if isinstance(self.mix, Tensor) else self.mix
         perp_weight, weight = (1.0, self.weight) if mix is None else (mix, 1 - mix)
         loss = perp_weight * _reduce(perp, self.reduction, mask)
         if self.magnitude is None:
             return loss
-        value = self.magnitude(size, true_size)
         if self.magnitude is _ssim:
-            mask = _whole_windows(mask, perp)
-        elif value.shape != perp.shape and (self.reduction != "mean" or mask is not None):
+            return loss + weight * _ssim(size, true_size, mask)
+        value = self.magnitude(size, true_size)
+        if value.shape != perp.shape and (self.reduction != "mean" or mask is not None):
             why = f"for reduction {self.reduction!r} or a mask"
             raise ValueError(f"magnitude: expected a map of shape {tuple(perp.shape)} {why}, got {tuple(value.shape)}")
         return loss + weight * _reduce(value, self.reduction, mask)
@@ -202,8 +206,8 @@ class SSIMLoss(nn.Module):
     def forward(self, pred: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return a scalar; the phase does not enter. Windows that lie inside the mask count."""
         check_same("pred", pred, "target", target)
-        sizes = [_inside(single(x), mask, None).abs() for x in (pred, target)]
-        return _reduce(_ssim(*sizes), "mean", _whole_windows(mask, sizes[0]))
+        size, true_size = (_inside(single(x), mask, None).abs() for x in (pred, target))
+        return _ssim(size, true_size, mask)
 
 
 LOSSES: dict[str, Callable[..., nn.Module]] = {
@@ -261,15 +265,6 @@ def _inside(x: Tensor, mask: Tensor | None, dim: int | None) -> Tensor:
     except RuntimeError:
         raise ValueError(f"mask: expected a shape that broadcasts to {tuple(shape)}, got {tuple(mask.shape)}") from None
     return torch.where(kept if dim is None else kept.unsqueeze(dim), x, 0)
-
-
-def _whole_windows(mask: Tensor | None, like: Tensor) -> Tensor | None:
-    """Mark the windows of SSIM that lie entirely inside a mask."""
-    if mask is None:
-        return None
-    outside = (~mask.bool()).float().expand(like.shape).reshape(1, -1, *like.shape[-2:])
-    found = functional.max_pool2d(outside, SSIM_WINDOW, 1) == 0
-    return found.reshape(*like.shape[:-2], *found.shape[-2:])
 
 
 def _reduce(x: Tensor, reduction: str, mask: Tensor | None) -> Tensor:
