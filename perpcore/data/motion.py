@@ -1,7 +1,5 @@
 """Displacement fields: respiratory motion, warping, Jacobian.
 
-Convention
-----------
 A displacement field u is a real tensor (batch, n, *space) in pixels; component 0 points along x (the last axis,
 columns), 1 along y (rows, head to feet), 2 along z (slices). It lives on the grid of the *fixed* image and says where
 in the *moving* image each pixel comes from:
