@@ -51,7 +51,7 @@ def fit(
 ) -> History:  # fmt: skip
     """Train `model` in place with AdamW.
 
-    The loop draws no random numbers: a run that was killed and continues ends with the same weights, on the same CPU.
+    Batches depend on the step alone: a run that was killed and continues ends with the same weights, on the same CPU.
 
     `draw` takes a step and returns a batch with `inputs` (the network's arguments) and `target`, on the model's device.
     `validate` takes the model and returns metrics, every `validate_every` steps and at the end. `warmup` is a number of
