@@ -85,8 +85,7 @@ def write_result(path: Path, result: Result, *, half_weights: bool = False) -> N
     to the 8 significant bits of bfloat16, which compress better.
     """
     groups = {name: {column: v.to_numpy() for column, v in getattr(result, name).items()} for name in _TABLES}
-    parts = {name: np.stack([image.real, image.imag], -1) for name, image in result.examples.items()}
-    groups["examples"] = {name: part.astype(np.float16) for name, part in parts.items()}
+    groups["examples"] = {n: np.stack([z.real, z.imag], -1).astype(np.float16) for n, z in result.examples.items()}
     weights = {name: w.bfloat16().half() if half_weights else w for name, w in result.weights.items()}
     groups["weights"] = {name: np.atleast_1d(w.detach().cpu().numpy()) for name, w in weights.items()}
     buffer = io.BytesIO()
