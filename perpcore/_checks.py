@@ -8,9 +8,7 @@ from torch import Tensor
 
 def single(x: Tensor) -> Tensor:
     """Half precision to float32: squares and quotients of images do not fit into it."""
-    if x.dtype in (torch.float16, torch.bfloat16):
-        return x.float()
-    return x.to(torch.complex64) if x.dtype == torch.complex32 else x
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def check_same(name: str, x: Tensor, other_name: str, other: Tensor) -> None:
@@ -40,8 +38,7 @@ def check_fields(pred: Tensor, target: Tensor, dim: int | None) -> None:
     if not -pred.ndim <= dim < pred.ndim:
         raise ValueError(f"dim: expected an axis of shape {tuple(pred.shape)}, got {dim}")
     if pred.shape[dim] < 2:
-        got = tuple(pred.shape)
-        raise ValueError(f"pred: expected vectors of at least 2 components along dim={dim}, got shape {got}")
+        raise ValueError(f"pred: expected at least 2 components along dim={dim}, got shape {tuple(pred.shape)}")
 
 
 def check_reduction(reduction: str, known: Sequence[str]) -> None:

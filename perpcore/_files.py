@@ -16,10 +16,7 @@ def project_root() -> Path:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a whole file or none: to a temporary file beside it, then rename.
-
-    Raises OSError naming `path`: a full disk, a folder that may not be written.
-    """
+    """Write a whole file or none: to a temporary file beside it, then rename; raises OSError naming `path`."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

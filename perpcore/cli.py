@@ -12,7 +12,7 @@ from perpcore import claims as judging
 from perpcore._files import project_root
 from perpcore.data.measured import measured_fields
 from perpcore.data.readers import describe, open_source, preview
-from perpcore.data.readers.base import Options
+from perpcore.data.readers.base import Options, require
 from perpcore.data.readers.fetch import fetch
 from perpcore.experiments.configs import COMPARISONS, Config
 from perpcore.experiments.results import DamagedResultError, load_result, own_path, precomputed_path
@@ -77,18 +77,15 @@ def train(
     """
     configs: list[Any] = [c for c in all_configs(preset) if what in ("all", c.task, c.comparison, c.name)]
     if data:
-        if what not in ("recon", "registration"):
-            raise ValueError(f"what: expected recon or registration with data, got {what!r}")
+        require(what in ("recon", "registration"), f"what: expected recon or registration with data, got {what!r}")
         fields = measured_fields(data, test_subjects, skip_bad=skip_bad, **reading)
         configs = list(COMPARISONS[what](preset, **fields))
     elif what != "all" and len(configs) > 1:  # a comparison, without its ablations
         configs = [c for c in configs if c.evaluate_on == "test"]
-    if not configs:
-        known = f"all, {', '.join(COMPARISONS)} or the name of a run of preset {preset}"
-        raise ValueError(f"what: expected {known} (--list-only shows them), got {what!r}")
-    losses = list(dict.fromkeys(c.loss for c in configs))
-    if loss and loss not in losses:
-        raise ValueError(f"loss: expected one of {', '.join(losses)}, got {loss!r}")
+    known = f"all, {', '.join(COMPARISONS)} or the name of a run of preset {preset}"
+    require(bool(configs), f"what: expected {known} (--list-only shows them), got {what!r}")
+    losses = dict.fromkeys(c.loss for c in configs)
+    require(loss in ("", *losses), f"loss: expected one of {', '.join(losses)}, got {loss!r}")
     configs = [c for c in configs if loss in ("", c.loss)]
     if list_only:
         for config in configs:
@@ -159,16 +156,12 @@ def main() -> None:
 
 
 def _state(config: Config) -> str:
-    if own_path(config).exists():
-        return "done"
-    if own_path(config).with_suffix(".checkpoint.pt").exists():
-        return "begun"
-    return "precomputed" if precomputed_path(config).exists() else "missing"
+    own = own_path(config)
+    signs = {"done": own, "begun": own.with_suffix(".checkpoint.pt"), "precomputed": precomputed_path(config)}
+    return next((state for state, path in signs.items() if path.exists()), "missing")
 
 
-def _judged(folder: Path) -> dict[str, Any]:
+def _judged(folder: Path) -> Any:
     path = folder / "tab05_claims.json"
-    if not path.exists():
-        raise ValueError(f"{path}: not there; make figures draws it")
-    numbers: dict[str, Any] = json.loads(path.read_text())["numbers"]
-    return numbers
+    require(path.exists(), f"{path}: not there; make figures draws it")
+    return json.loads(path.read_text())["numbers"]

@@ -64,19 +64,13 @@ def perpendicular(
     |Ŷ| < eps·|Y|, L⊥ is replaced by its linear interpolation along the ray to |Y| at Ŷ = 0, its mean over all
     directions. So the gradient is at most 1/eps outside that disc and √2/eps inside, and at Ŷ = 0 it points along Y.
 
-    Parameters
-    ----------
-    pred, target : Tensor
-        Complex, of one shape; or real floating point with the n-vectors along `dim`, which is for these only.
-    normalize_by : {"prediction", "target"}
-        "target" exchanges the roles of Ŷ and Y: |Ŷ||sin Δφ|, the form of the 2021 abstract, for the ablation.
-    continuation : bool
-        False leaves out eq. 4, so that Ŷ = −Y costs nothing; for the ablation.
-    eps : float
-        Radius, relative to |Y|, of the disc around Ŷ = 0; 0 < eps ≤ 1.
+    `pred` and `target` are complex, of one shape, or real floating point with the n-vectors along `dim`; `eps`, with
+    0 < eps ≤ 1, is the radius of the disc around Ŷ = 0, relative to |Y|. For the ablation: `normalize_by` "target"
+    exchanges the roles of Ŷ and Y (|Ŷ||sin Δφ|, the form of the 2021 abstract), and without `continuation` eq. 4 is
+    left out, so that Ŷ = −Y costs nothing.
 
-    Returns a real map ≥ 0, in the units of the data, of the input's shape without `dim`. Raises TypeError or
-    ValueError naming the argument, what was expected and what came.
+    Returns a real map ≥ 0, in the units of the data, of the input's shape without `dim`. Raises TypeError or ValueError
+    naming the argument, what was expected and what came.
     """
     return _perp_and_sizes(pred, target, dim, None, normalize_by, continuation, eps)[0]
 
@@ -94,7 +88,8 @@ def _perp_and_sizes(
     pair = [_components(_inside(single(x), mask, dim), dim) for x in (pred, target)]
     a, b = pair if normalize_by == "prediction" else pair[::-1]
     # Where a = 0 it takes the direction of b, or any if b = 0 too, so that it has a gradient to leave zero by.
-    zero, both = _is_zero(a), _is_zero(a) & _is_zero(b)
+    zero = reduce(torch.logical_and, [x == 0 for x in a])
+    both = reduce(torch.logical_and, [y == 0 for y in b], zero)
     steered = [torch.where(zero, torch.where(both, 1, y.detach()), x) for x, y in zip(a, b, strict=True)]
     perp, size, true_size = l_perp(steered, b)
     along = inner([x.detach() for x in steered], a) / size.detach()
@@ -109,8 +104,13 @@ def _perp_and_sizes(
     return (perp, size, true_size) if normalize_by == "prediction" else (perp, true_size, size)
 
 
-def _ssim(pred: Tensor, target: Tensor) -> Tensor:
-    return 1 - ssim_map(pred, target)
+def _ssim(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Compute 1 − mean SSIM over the windows that lie entirely inside a mask."""
+    value = 1 - ssim_map(pred, target)
+    if mask is not None:
+        outside = (~mask.bool()).float().expand(pred.shape).reshape(1, -1, *pred.shape[-2:])
+        mask = (functional.max_pool2d(outside, SSIM_WINDOW, 1) == 0).reshape(value.shape)
+    return _reduce(value, "mean", mask)
 
 
 MagnitudeLoss = Callable[[Tensor, Tensor], Tensor]
@@ -126,18 +126,11 @@ class PerpLoss(nn.Module):
     L⊥ is homogeneous of degree 1 in the data, ℓ2 of degree 2, SSIM of degree 0: what a weight means depends on how the
     images are scaled. State both together. `dim`, `normalize_by`, `continuation`, `eps`: see `perpendicular`.
 
-    Parameters
-    ----------
-    magnitude : {"l2", "l1", "ssim"}, callable or None
-        f. A callable takes (|Ŷ|, |Y|) and returns a map, or a scalar if `reduction` is "mean" and there is no mask.
-        None leaves L⊥ alone, which does not determine |Ŷ|.
-    weight : float
-        w, non-negative.
-    reduction : {"mean", "sum", "none"}
-        Over all pixels; with "ssim", which has fewer windows than pixels, only "mean".
-    mix, trainable_mix : float, optional; bool
-        a of a·⊥ + (1 − a)·f, in [0, 1], the form of the authors' ⊥+SSIM (`weight` stays 1), and whether it is a
-        parameter. An optimiser can lower the loss by moving a trainable a to the cheaper term.
+    `magnitude` is f: "l2", "l1", "ssim", or a callable that takes (|Ŷ|, |Y|) and returns a map, or a scalar if
+    `reduction` is "mean" and there is no mask; None leaves L⊥ alone, which does not determine |Ŷ|. `weight` is w ≥ 0.
+    `reduction`, "mean", "sum" or "none", is over all pixels; only "mean" with "ssim", which has fewer windows. `mix` is
+    a of a·⊥ + (1 − a)·f, in [0, 1], the form of the authors' ⊥+SSIM; `weight` stays 1. With `trainable_mix` it is a
+    parameter, and an optimiser can lower the loss by moving it to the cheaper term.
     """
 
     def __init__(
@@ -166,22 +159,19 @@ class PerpLoss(nn.Module):
 
     def forward(self, pred: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the loss of a prediction; as `perpendicular`. With SSIM, windows that lie inside the mask count."""
-        perp, size, true_size = _perp_and_sizes(
-            pred, target, self.dim, mask, self.normalize_by, self.continuation, self.eps
-        )
+        found = _perp_and_sizes(pred, target, self.dim, mask, self.normalize_by, self.continuation, self.eps)
+        perp, size, true_size = found
         mix = self.mix.clamp(0, 1) if isinstance(self.mix, Tensor) else self.mix
         perp_weight, weight = (1.0, self.weight) if mix is None else (mix, 1 - mix)
         loss = perp_weight * _reduce(perp, self.reduction, mask)
         if self.magnitude is None:
             return loss
-        value = self.magnitude(size, true_size)
         if self.magnitude is _ssim:
-            mask = _whole_windows(mask, perp)
-        elif value.shape != perp.shape and (self.reduction != "mean" or mask is not None):
-            raise ValueError(
-                f"magnitude: expected a map of shape {tuple(perp.shape)} for reduction "
-                f"{self.reduction!r} or a mask, got {tuple(value.shape)}"
-            )
+            return loss + weight * _ssim(size, true_size, mask)
+        value = self.magnitude(size, true_size)
+        if value.shape != perp.shape and (self.reduction != "mean" or mask is not None):
+            why = f"for reduction {self.reduction!r} or a mask"
+            raise ValueError(f"magnitude: expected a map of shape {tuple(perp.shape)} {why}, got {tuple(value.shape)}")
         return loss + weight * _reduce(value, self.reduction, mask)
 
     def extra_repr(self) -> str:
@@ -216,8 +206,8 @@ class SSIMLoss(nn.Module):
     def forward(self, pred: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return a scalar; the phase does not enter. Windows that lie inside the mask count."""
         check_same("pred", pred, "target", target)
-        sizes = [_inside(single(x), mask, None).abs() for x in (pred, target)]
-        return _reduce(_ssim(*sizes), "mean", _whole_windows(mask, sizes[0]))
+        size, true_size = (_inside(single(x), mask, None).abs() for x in (pred, target))
+        return _ssim(size, true_size, mask)
 
 
 LOSSES: dict[str, Callable[..., nn.Module]] = {
@@ -231,21 +221,19 @@ LOSSES: dict[str, Callable[..., nn.Module]] = {
 def ssim_map(pred: Tensor, target: Tensor) -> Tensor:
     """Compute structural similarity in a uniform window, with the sample covariance (Wang 2004), as scikit-image does.
 
-    `pred` and `target` are real images (..., row, column) of one shape; the range of each is its target's maximum.
-    Returns (..., row − 6, column − 6) for a window of 7 × 7; 1 where they agree.
+    Of real images (..., row, column) of one shape, the range of each its target's maximum. Returns
+    (..., row − 6, column − 6) for a window of 7 × 7; 1 where they agree.
     """
     check_same("pred", pred, "target", target)
     if pred.is_complex():
         raise TypeError(f"pred: expected real magnitudes, got {pred.dtype}")
     window = SSIM_WINDOW
     if pred.ndim < 2 or min(pred.shape[-2:]) < window:
-        raise ValueError(
-            f"pred: expected images of at least {window}×{window} pixels for SSIM's window, "
-            f"got shape {tuple(pred.shape)}"
-        )
+        least = f"{window}×{window} pixels for SSIM's window"
+        raise ValueError(f"pred: expected images of at least {least}, got shape {tuple(pred.shape)}")
     pred, target = single(pred), single(target)
-    peak = target.detach().amax((-2, -1))
-    peak = (peak + (peak == 0))[..., None, None]
+    peak = target.detach().amax((-2, -1), keepdim=True)
+    peak = peak + (peak == 0)
     c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
     # SSIM needs the two variances only as their sum: four maps instead of five.
     stack = torch.stack([pred, target, pred * pred + target * target, pred * target])
@@ -254,11 +242,10 @@ def ssim_map(pred: Tensor, target: Tensor) -> Tensor:
     # A depthwise convolution is 6 times faster than pooling on a CPU. Half precision would spoil the variances.
     with torch.autocast(pred.device.type, enabled=False):
         pooled = functional.conv2d(channels, kernel, groups=channels.shape[1])
-    mx, my, squares, mxy = pooled.reshape(4, *pred.shape[:-2], *pooled.shape[-2:])
+    mx, my, squares, mxy = pooled.reshape(4, *pred.shape[:-2], *pooled.shape[-2:]).unbind()
     product, means, sample = mx * my, mx * mx + my * my, window**2 / (window**2 - 1)
     luminance = (2 * product + c1) / (means + c1)
-    similarity: Tensor = luminance * (2 * sample * (mxy - product) + c2) / (sample * (squares - means) + c2)
-    return similarity
+    return luminance * (2 * sample * (mxy - product) + c2) / (sample * (squares - means) + c2)
 
 
 def _components(x: Tensor, dim: int | None) -> Vectors:
@@ -266,10 +253,6 @@ def _components(x: Tensor, dim: int | None) -> Vectors:
         return x.unbind(dim)
     # Contiguous: arithmetic on the strided views of a complex tensor is not vectorised.
     return [part.contiguous() for part in torch.view_as_real(x.resolve_conj()).unbind(-1)]
-
-
-def _is_zero(x: Vectors) -> Tensor:
-    return reduce(torch.logical_and, [component == 0 for component in x])
 
 
 def _inside(x: Tensor, mask: Tensor | None, dim: int | None) -> Tensor:
@@ -282,16 +265,6 @@ def _inside(x: Tensor, mask: Tensor | None, dim: int | None) -> Tensor:
     except RuntimeError:
         raise ValueError(f"mask: expected a shape that broadcasts to {tuple(shape)}, got {tuple(mask.shape)}") from None
     return torch.where(kept if dim is None else kept.unsqueeze(dim), x, 0)
-
-
-def _whole_windows(mask: Tensor | None, like: Tensor) -> Tensor | None:
-    """Mark the windows of SSIM that lie entirely inside a mask."""
-    if mask is None:
-        return None
-    outside = 1 - mask.expand(like.shape).to(torch.float32)
-    flat = outside.reshape(1, -1, *like.shape[-2:])
-    found = functional.max_pool2d(flat, SSIM_WINDOW, 1) == 0
-    return found.reshape(*like.shape[:-2], *found.shape[-2:])
 
 
 def _reduce(x: Tensor, reduction: str, mask: Tensor | None) -> Tensor:

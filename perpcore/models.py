@@ -1,6 +1,7 @@
 """Networks. Complex images in, complex images or displacement fields out; real only inside."""
 
 import json
+from itertools import pairwise
 
 import torch
 from jaxtyping import Complex, Float, Shaped
@@ -17,36 +18,31 @@ Images = Complex[Tensor, "batch row column"]
 START_WEIGHT, START_STEPS = 0.003, 10  # λ and iterations of the CG-SENSE image that cascades begin with
 
 
-class _Block(nn.Sequential):
-    """Two convolutions. No normalisation: it would hide the size of the image from the network."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        layers: list[nn.Module] = []
-        for c in (in_channels, out_channels):
-            layers += [nn.Conv2d(c, out_channels, 3, padding=1), nn.LeakyReLU(0.1, inplace=True)]
-        super().__init__(*layers)
+def _convolutions(*channels: int) -> nn.Sequential:
+    """Convolutions between `channels`. No normalisation: it would hide the size of the image from the network."""
+    layers: list[nn.Module] = []
+    for c_in, c_out in pairwise(channels):
+        layers += [nn.Conv2d(c_in, c_out, 3, padding=1), nn.LeakyReLU(0.1, inplace=True)]
+    return nn.Sequential(*layers)
 
 
 class UNet(nn.Module):
     """U-Net (Ronneberger et al. 2015) that corrects a complex image.
 
-    Its output is added to the input: Ŷ starts near the zero-filled image, away from Ŷ = 0 where
-    ⊥-loss has no direction.
-
-    `chans` are the channels of the first level. The image is halved `num_pool_layers` times; each
-    level has twice the channels of the one above, up to `max_factor`·`chans`.
+    Its output is added to the input: Ŷ starts near the zero-filled image, away from Ŷ = 0 where ⊥-loss has no
+    direction. `chans` are the channels of the first level. The image is halved `num_pool_layers` times; each level has
+    twice the channels of the one above, up to `max_factor`·`chans`.
     """
 
     def __init__(self, chans: int = 16, num_pool_layers: int = 3, max_factor: int = 3) -> None:
         super().__init__()
         widths = [chans * min(2**level, max_factor) for level in range(num_pool_layers + 1)]
         self.num_pool_layers = num_pool_layers
-        self.down = nn.ModuleList(_Block(c_in, c_out) for c_in, c_out in zip([2, *widths], widths, strict=False))
-        self.up = nn.ModuleList(_Block(deep + skip, skip) for deep, skip in zip(widths[1:], widths, strict=False))
+        self.down = nn.ModuleList(_convolutions(above, here, here) for above, here in pairwise([2, *widths]))
+        self.up = nn.ModuleList(_convolutions(deep + skip, skip, skip) for skip, deep in pairwise(widths))
         self.out = nn.Conv2d(chans, 2, 1)
         nn.init.normal_(self.out.weight, std=1e-3)
-        if self.out.bias is not None:
-            nn.init.zeros_(self.out.bias)
+        nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
         # The layout in which CPU and GPU convolutions are fastest.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -112,48 +108,43 @@ class UnrolledNet(nn.Module):
 
 
 def _half_resolution_cnn(chans: int) -> nn.Sequential:
-    layers: list[nn.Module] = [nn.PixelUnshuffle(2)]
-    for c_in in (8, chans, chans, chans):
-        layers += [nn.Conv2d(c_in, chans, 3, padding=1), nn.LeakyReLU(0.1, inplace=True)]
-    last = nn.Conv2d(chans, 8, 3, padding=1)
+    body, last = _convolutions(8, *[chans] * 4), nn.Conv2d(chans, 8, 3, padding=1)
     nn.init.normal_(last.weight, std=1e-3)
     nn.init.zeros_(last.bias)  # type: ignore[arg-type]
-    return nn.Sequential(*layers, last, nn.PixelShuffle(2))
+    return nn.Sequential(nn.PixelUnshuffle(2), *body, last, nn.PixelShuffle(2))
 
 
 class MotionNet(nn.Module):
     """Coarse-to-fine registration network, after SPyNet (Ranjan and Black 2017).
 
-    A pyramid of small CNNs. Each level upsamples the field of the level below, warps the moving
-    image by it and predicts a correction from both images, the field and, with `normal_flow`, the
-    normal flow: the displacement along the image gradient that explains the difference of the
-    images to first order. The normal flow tells the network the direction of the motion, which a
-    small network without it needs hundreds of steps to find.
+    Each level upsamples the field of the level below, warps the moving image by it and predicts a correction from both
+    images, the field and, with `normal_flow`, the normal flow: the displacement along the image gradient that explains
+    the difference of the images to first order. It tells the network the direction of the motion, which a small network
+    without it needs hundreds of steps to find.
 
-    With `in_channels` 1 it sees magnitudes, with 2 complex images. `chans` are the channels of the
-    hidden layers; the coarsest of the `levels` is 2^(levels − 1) times smaller.
+    With `in_channels` 1 it sees magnitudes, with 2 complex images. `chans` are the channels of the hidden layers; the
+    coarsest of the `levels` is 2^(levels − 1) times smaller.
     """
 
     def __init__(self, in_channels: int = 1, chans: int = 16, levels: int = 4, normal_flow: bool = True) -> None:
         super().__init__()
         self.in_channels, self.levels, self.normal_flow = in_channels, levels, normal_flow
         seen = (4 if normal_flow else 2) * in_channels + 2
-        self.refine = nn.ModuleList(_refiner(seen, chans) for _ in range(levels))
+        self.refine = nn.ModuleList()
+        for _ in range(levels):
+            hidden, last = _convolutions(seen, chans, chans, chans, chans), nn.Conv2d(chans, 2, 3, padding=1)
+            nn.init.normal_(last.weight, std=1e-3)
+            self.refine.append(hidden.append(last))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, fixed: Images, moving: Images) -> Float[Tensor, "batch 2 row column"]:
-        """Return the displacement in pixels that takes moving to fixed (see `data.motion`).
-
-        With one channel only the magnitudes are seen. Rows and columns must be divisible by
-        2^(levels − 1).
-        """
+        """Return the displacement in pixels (see `data.motion`); rows, columns must be divisible by 2^(levels − 1)."""
         multiple = 2 ** (self.levels - 1)
         if self.in_channels == 2 and not (fixed.is_complex() and moving.is_complex()):
             raise ValueError(f"fixed, moving: expected complex images, got {fixed.dtype} and {moving.dtype}")
         if fixed.shape != moving.shape or fixed.ndim != 3:
-            raise ValueError(
-                f"moving: expected (batch, row, column) like fixed {tuple(fixed.shape)}, got {tuple(moving.shape)}"
-            )
+            got = tuple(moving.shape)
+            raise ValueError(f"moving: expected (batch, row, column) like fixed {tuple(fixed.shape)}, got {got}")
         if fixed.shape[-1] % multiple or fixed.shape[-2] % multiple:
             raise ValueError(f"fixed: expected rows and columns divisible by {multiple}, got {tuple(fixed.shape[-2:])}")
         pyramid = [(self._to_channels(fixed), self._to_channels(moving))]
@@ -180,21 +171,12 @@ class MotionNet(nn.Module):
 def _normal_flow(fixed: Tensor, moving: Tensor) -> Tensor:
     """(fixed − moving) ∇I / (|∇I|² + δ²) per channel, I the mean of both: (batch, 2·channels, …).
 
-    From fixed(x) = moving(x + u) ≈ moving + u·∇I (Horn and Schunck 1981), u along ∇I. δ = 0.05,
-    in units of the images' maximum per pixel, keeps it bounded where the image is flat.
+    From fixed(x) = moving(x + u) ≈ moving + u·∇I (Horn and Schunck 1981), u along ∇I. δ = 0.05, in units of the images'
+    maximum per pixel, keeps it bounded where the image is flat.
     """
     down, right = torch.gradient((fixed + moving) / 2, dim=(-2, -1))
     scale = (fixed - moving) / (right.square() + down.square() + 0.05**2)
     return torch.cat([scale * right, scale * down], 1)
-
-
-def _refiner(in_channels: int, chans: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for c_in in (in_channels, chans, chans, chans):
-        layers += [nn.Conv2d(c_in, chans, 3, padding=1), nn.LeakyReLU(0.1, inplace=True)]
-    last = nn.Conv2d(chans, 2, 3, padding=1)
-    nn.init.normal_(last.weight, std=1e-3)
-    return nn.Sequential(*layers, last)
 
 
 def parameter_count(model: nn.Module) -> int:
@@ -202,9 +184,7 @@ def parameter_count(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-MODELS: dict[str, type[nn.Module]] = {
-    "UNet": UNet, "UnrolledNet": UnrolledNet, "MotionNet": MotionNet,
-}  # fmt: skip
+MODELS: dict[str, type[nn.Module]] = {"UNet": UNet, "UnrolledNet": UnrolledNet, "MotionNet": MotionNet}
 
 
 def pretrained_names() -> list[str]:

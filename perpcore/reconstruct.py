@@ -34,13 +34,11 @@ def reconstruct(volume: Volume, network: nn.Module) -> np.ndarray:
             kspace = volume.read(index)
             csm, mask = walsh_csm(kspace, min(24, *kspace.shape[1:])), (kspace != 0).any(0)
             zero_filled = sense_adjoint(kspace, csm)
-            scale = zero_filled.abs().max()
-            output = network(zero_filled[None] / scale, csm[None], mask[None])
         else:
             zero_filled = combined_image(volume, index)
-            scale = zero_filled.abs().max()
-            output = network(zero_filled[None] / scale)
-        images.append(scale * output[0])
+        scale = zero_filled.abs().max()
+        measured = (csm[None], mask[None]) if is_unrolled else ()
+        images.append(scale * network(zero_filled[None] / scale, *measured)[0])
     return torch.stack(images).numpy()
 
 
@@ -65,8 +63,7 @@ def save_images(images: np.ndarray, out: Path, affine: np.ndarray | None = None)
 
         written = []
         for ending, values in (("mag", magnitude), ("ph", phase)):
-            image = nibabel.Nifti1Image(values.transpose(2, 1, 0), np.eye(4) if affine is None else affine)
-            content = image.to_bytes()
+            content = nibabel.Nifti1Image(values.T, np.eye(4) if affine is None else affine).to_bytes()
             written.append(out.with_name(f"{out.name[: -len(suffix)]}_{ending}{suffix}"))
             write_atomically(written[-1], gzip.compress(content) if suffix == ".nii.gz" else content)
         return written

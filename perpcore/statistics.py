@@ -25,30 +25,25 @@ def seed_image_values(tables: Sequence[pd.DataFrame], metric: str, acceleration:
 def mean_interval(values: np.ndarray, *, resamples: int = 2000, seed: int = 0) -> Interval:
     """Mean of (seed, image) values, or of (image,) values of one seed.
 
-    With one seed the interval is a percentile bootstrap over images, and says nothing about the spread between
-    trainings. With several it is Student's t; the variance of the mean over seeds and that of the mean over images add
-    up, with Satterthwaite's degrees of freedom. In simulations it covers 94 to 96 % from four seeds on, and 89 % in the
-    worst case of two.
+    With one seed a percentile bootstrap over images, which says nothing about the spread between trainings. With more
+    Student's t: the variances of the mean over seeds and over images add up, with Satterthwaite's degrees of freedom.
+    In simulations it covers 94 to 96 % from four seeds on, and 89 % in the worst case of two.
     """
     values = np.atleast_2d(np.asarray(values, dtype=float))
     if values.ndim != 2 or values.size == 0 or not np.isfinite(values).all():
         raise ValueError(f"values: expected finite numbers (seed, image), got shape {values.shape}")
-    mean = float(values.mean())
+    mean, n = float(values.mean()), values.size
     if len(values) > 1:
         error, freedom = _error_of_mean(values)
         half = error * float(scipy.stats.t.ppf(0.975, freedom))
         return Interval(mean, mean - half, mean + half)
-    n = values.size
     weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), resamples)
     low, high = np.quantile(weights @ values[0] / n, [0.025, 0.975])
     return Interval(mean, float(low), float(high))
 
 
 def _error_of_mean(values: np.ndarray) -> tuple[float, float]:
-    """Standard error and degrees of freedom of the mean of (seed, image) values.
-
-    What seeds and images do together is counted in both parts, which makes it rather too large.
-    """
+    """Standard error, rather too large (what seeds and images do together counts twice), and degrees of freedom."""
     means = [m for m in (values.mean(1), values.mean(0)) if m.size > 1]
     parts = [(float(m.var(ddof=1)) / m.size, m.size - 1) for m in means]
     variance = sum(v for v, _ in parts)
@@ -60,9 +55,8 @@ def _error_of_mean(values: np.ndarray) -> tuple[float, float]:
 def paired_test(values: np.ndarray, reference: np.ndarray) -> float:
     """p of the hypothesis that two losses are equal; (seed, image) or (image,) arrays.
 
-    Of as many seeds each, and more than one: Student's t of the mean paired difference, with the standard error of
-    `mean_interval`. Otherwise the two-sided Wilcoxon signed-rank test over images, each averaged over its seeds. 1
-    where all agree.
+    Of as many seeds each, and more than one: Student's t of the mean difference, as in `mean_interval`. Otherwise the
+    two-sided Wilcoxon signed-rank test over images, each averaged over its seeds. 1 where all agree.
     """
     a, b = (np.atleast_2d(np.asarray(v, dtype=float)) for v in (values, reference))
     if a.shape[1] != b.shape[1]:
@@ -111,9 +105,8 @@ def compare(
 ) -> list[dict[str, Any]]:
     """Rows of a table of losses: mean and interval, effect size and Holm-corrected p.
 
-    `samples` holds (seed, image) values by key; `columns` names the key's parts, one of them "loss". Every loss is
-    tested against the `reference` loss under the otherwise equal key, except the reference itself and those in
-    `untested`; Holm's correction is over all these tests.
+    `samples` holds (seed, image) values by key; `columns` names the key's parts, one of them "loss". Every loss not in
+    `untested` is tested against the `reference` under the otherwise equal key, with Holm's correction over all tests.
     """
     at, rows, tested = columns.index("loss"), [], []
     for key, values in samples.items():

@@ -18,8 +18,7 @@ EXPECTED_LOSSES = ("l1", "l2", "perp_l1", "perp_l2")
 def texture(size: int = 16, seed: int = 0) -> Tensor:
     """The image Y of a landscape: complex128 (size, size), magnitudes 0.2 … 1, any phases."""
     rng = np.random.default_rng(seed)
-    magnitude = rng.uniform(0.2, 1, (size, size))
-    phase = rng.uniform(-np.pi, np.pi, (size, size))
+    magnitude, phase = rng.uniform(0.2, 1, (size, size)), rng.uniform(-np.pi, np.pi, (size, size))
     return torch.from_numpy(magnitude / magnitude.max() * np.exp(1j * phase))
 
 
@@ -54,16 +53,13 @@ def descent_field(loss: nn.Module | str, pred: np.ndarray, target: complex = 1.0
     """Loss and its negative gradient at complex predictions of a single-pixel target."""
     function = _named(loss, reduction="none")
     z = torch.from_numpy(np.asarray(pred, dtype=np.complex128)).requires_grad_()
-    value = function(z, torch.full_like(z, target).detach())
+    value = function(z, torch.full_like(z, target))
     (gradient,) = torch.autograd.grad(value.sum(), z)
     return value.detach().numpy(), -gradient.numpy()
 
 
 def gradient_flow(loss: nn.Module | str, start: np.ndarray, step: float = 0.01, steps: int = 1000) -> np.ndarray:
-    """Paths of gradient descent from complex starts towards Y = 1; (steps + 1, len(start)).
-
-    Each step is `step` times the gradient; gradients longer than 1 are cut to 1, as in training.
-    """
+    """Paths of descent from complex starts to Y = 1, gradients cut to length 1 as in training; (steps + 1, starts)."""
     path = [np.asarray(start, dtype=np.complex128)]
     for _ in range(steps):
         _, downhill = descent_field(loss, path[-1])
@@ -76,11 +72,11 @@ def l2_minimiser(kind: str, spread: float) -> float:
 
     exp(−σ²/2) for "gaussian" δ of standard deviation σ, I₁(κ)/I₀(κ) for "vonmises" δ.
     """
-    if kind not in ("gaussian", "vonmises"):
-        raise ValueError(f"kind: expected 'gaussian' or 'vonmises', got {kind!r}")
     if kind == "gaussian":
         return float(np.exp(-(spread**2) / 2))
-    return float(scipy.special.i1e(spread) / scipy.special.i0e(spread))
+    if kind == "vonmises":
+        return float(scipy.special.i1e(spread) / scipy.special.i0e(spread))
+    raise ValueError(f"kind: expected 'gaussian' or 'vonmises', got {kind!r}")
 
 
 def rician(statistic: str, magnitude: float, sd: float) -> float:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
 from perpcore._files import write_atomically
@@ -51,22 +51,12 @@ def fit(
 ) -> History:  # fmt: skip
     """Train `model` in place with AdamW.
 
-    Batches depend on the step alone and the loop draws no random numbers. So a run that was killed and continues from
-    its checkpoint ends with the same weights, on the same CPU.
+    Batches depend on the step alone: a run that was killed and continues ends with the same weights, on the same CPU.
 
-    Parameters
-    ----------
-    draw : callable
-        Step → batch with `inputs` (arguments of the network) and `target`, on the model's device.
-    validate : callable
-        Model → metrics, called every `validate_every` steps and at the end.
-    warmup : (int, Module), optional
-        Number of first steps to train with another loss, and that loss.
-    checkpoint, identity
-        File to continue from, written at every validation, and what the run is: a checkpoint of another identity is
-        not used.
-    progress : str
-        Name of the run before its progress bar; no bar without.
+    `draw` takes a step and returns a batch with `inputs` (the network's arguments) and `target`, on the model's device.
+    `validate` takes the model and returns metrics, every `validate_every` steps and at the end. `warmup` is a number of
+    first steps to train with another loss, and that loss. `checkpoint` is a file to continue from, written at every
+    validation; that of another `identity` is not used. `progress` is the name before the progress bar; no bar without.
 
     Returns columns "step", "loss" (mean since the last row) and one per validation metric. Raises NonFiniteLossError
     naming step and checkpoint, and ValueError naming a damaged checkpoint.
@@ -97,7 +87,11 @@ def fit(
         done = step + 1
         validating = done % validate_every == 0 or done == steps
         if validating or done % CHECK_EVERY == 0:
-            _require_finite(losses[since:done], since, checkpoint)
+            bad = (~torch.isfinite(losses[since:done])).nonzero()
+            if len(bad):
+                at = since + int(bad[0])
+                saved = checkpoint if checkpoint is not None and checkpoint.exists() else "none was written yet"
+                raise NonFiniteLossError(f"the loss became {losses[at]} at step {at}; last good checkpoint: {saved}")
         if validating:
             model.eval()
             with torch.no_grad():
@@ -124,14 +118,6 @@ def peak_memory(device: torch.device) -> float:
         return torch.cuda.max_memory_allocated(device) / 1e9
     scale = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / 1e9
-
-
-def _require_finite(losses: Tensor, first: int, checkpoint: Path | None) -> None:
-    bad = (~torch.isfinite(losses)).nonzero()
-    if len(bad):
-        value, step = losses[bad[0]].item(), first + int(bad[0])
-        saved = checkpoint if checkpoint is not None and checkpoint.exists() else "none was written yet"
-        raise NonFiniteLossError(f"the loss became {value} at step {step}; last good checkpoint: {saved}")
 
 
 def _load_checkpoint(path: Path | None, identity: str, parts: dict[str, Any]) -> tuple[int, History]:

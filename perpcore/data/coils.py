@@ -108,13 +108,10 @@ def simulate_csm(
 def walsh_csm(
     kspace: Complex[Tensor, "coil row column"], calibration: int = 24, window: int = 5
 ) -> Complex[Tensor, "coil row column"]:
-    """Sensitivities from the fully sampled centre of k-space by adaptive combination.
+    """Sensitivities from the fully sampled centre of k-space by adaptive combination (Walsh et al. 2000), Σ|S|² = 1.
 
-    The dominant eigenvector of the coil covariance in a window around each pixel of the low-resolution image
-    (Walsh et al. 2000), Σ|S|² = 1. Its phase is that of the first virtual coil: the combined image keeps a smooth one.
-
-    `kspace` is complex (coil, row, column), centred; `calibration` is the number of its central lines and columns to
-    use, `window` the odd width in pixels of the neighbourhood.
+    The dominant eigenvector of the coil covariance in a window of `window` × `window` pixels (odd) of the image of the
+    `calibration` central lines and columns. Its phase is that of the first virtual coil, which is smooth.
     """
     if kspace.ndim != 3 or not kspace.is_complex():
         raise ValueError(f"kspace: expected complex (coil, row, column), got {kspace.dtype}, {tuple(kspace.shape)}")
@@ -123,8 +120,10 @@ def walsh_csm(
         raise ValueError(f"calibration: expected 1 … {min(rows, columns)}, got {calibration}")
     if window < 1 or window % 2 == 0:
         raise ValueError(f"window: expected an odd number of pixels, got {window}")
-    taper_rows, taper_columns = (_centred_hann(n, calibration) for n in (rows, columns))
-    image = ifft2c(kspace * (taper_rows[:, None] * taper_columns[None, :]).to(kspace.device))
+    hann, taper = torch.hann_window(calibration + 2, periodic=False)[1:-1], torch.zeros(rows, columns)
+    top, left = (n // 2 - calibration // 2 for n in (rows, columns))
+    taper[top : top + calibration, left : left + calibration] = hann[:, None] * hann
+    image = ifft2c(kspace * taper.to(kspace.device))
     products = (image.unsqueeze(1) * image.conj().unsqueeze(0)).flatten(0, 1)
     parts = [functional.avg_pool2d(part, window, 1, window // 2) for part in (products.real, products.imag)]
     covariance = torch.complex(*parts).unflatten(0, (coils, coils)).permute(2, 3, 0, 1)
@@ -133,10 +132,3 @@ def walsh_csm(
     virtual = torch.linalg.eigh(covariance.mean((0, 1))).eigenvectors[:, -1]
     turn = (vectors * virtual.conj()[:, None, None]).sum(0)
     return vectors * torch.polar(torch.ones_like(turn.abs()), -turn.angle())
-
-
-def _centred_hann(size: int, width: int) -> Tensor:
-    taper = torch.zeros(size)
-    first = size // 2 - width // 2
-    taper[first : first + width] = torch.hann_window(width + 2, periodic=False)[1:-1]
-    return taper

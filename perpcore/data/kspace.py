@@ -4,30 +4,27 @@ Images and k-space are complex tensors (..., row, column), with the centre of k-
 Masks are boolean tensors, True where k-space is sampled.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from jaxtyping import Bool, Complex, Num
 from torch import Tensor
+from torch.fft import fft2, fftshift, ifft2, ifftshift
+
+PIXELS = (-2, -1)
 
 Mask = Bool[Tensor, "row column"]
 
 
 def fft2c(image: Num[Tensor, "*batch row column"]) -> Complex[Tensor, "*batch row column"]:
     """Centred orthonormal 2D Fourier transform, image → k-space."""
-    return _centred(torch.fft.fft2, image)
+    kspace: Tensor = fftshift(fft2(ifftshift(image, dim=PIXELS), norm="ortho"), dim=PIXELS)
+    return kspace
 
 
 def ifft2c(kspace: Num[Tensor, "*batch row column"]) -> Complex[Tensor, "*batch row column"]:
     """Centred orthonormal 2D Fourier transform, k-space → image; inverse of `fft2c`."""
-    return _centred(torch.fft.ifft2, kspace)
-
-
-def _centred(transform: Callable[..., Tensor], x: Tensor) -> Tensor:
-    transformed = transform(torch.fft.ifftshift(x, dim=(-2, -1)), norm="ortho")
-    centred: Tensor = torch.fft.fftshift(transformed, dim=(-2, -1))
-    return centred
+    image: Tensor = fftshift(ifft2(ifftshift(kspace, dim=PIXELS), norm="ortho"), dim=PIXELS)
+    return image
 
 
 def crop_center(kspace: Complex[Tensor, "*batch row column"], size: int) -> Tensor:
@@ -42,10 +39,7 @@ def crop_center(kspace: Complex[Tensor, "*batch row column"], size: int) -> Tens
 def complex_noise(
     shape: tuple[int, ...], sd: float, generator: torch.Generator, device: torch.device | str
 ) -> Complex[Tensor, "*shape"]:
-    """Complex Gaussian noise, standard deviation `sd` in each of real and imaginary part.
-
-    Drawn on the generator's device (the CPU, as elsewhere, for equal values on every device).
-    """
+    """Complex Gaussian noise, SD `sd` in each of real and imaginary part, drawn on the generator's device."""
     parts = torch.randn((*shape, 2), generator=generator, device=generator.device)
     return torch.view_as_complex(parts * sd).to(device)
 
@@ -75,18 +69,13 @@ def equispaced_mask(shape: tuple[int, int], acceleration: float, rng: np.random.
 
 def _column_mask(shape: tuple[int, int], chosen: np.ndarray, low: int) -> Mask:
     """Sample the chosen columns and `low` central ones."""
-    mask = torch.zeros(shape, dtype=torch.bool)
-    mask[:, torch.from_numpy(chosen)] = True
-    start = (shape[1] - low + 1) // 2
-    mask[:, start : start + low] = True
-    return mask
+    mask, start = np.zeros(shape, dtype=bool), (shape[1] - low + 1) // 2
+    mask[:, chosen] = mask[:, start : start + low] = True
+    return torch.from_numpy(mask)
 
 
 def radial_mask(shape: tuple[int, int], acceleration: float, rng: np.random.Generator) -> Mask:
-    """Pseudo-radial: golden-angle spokes through the centre, rounded to the grid.
-
-    Spokes are added from a random first angle until 1/`acceleration` of the grid is covered.
-    """
+    """Pseudo-radial: golden-angle spokes from a random angle on, until 1/`acceleration` of the grid is covered."""
     if acceleration < 1.3:  # 4/π = 1.27 is the square over its inscribed disc
         raise ValueError(f"acceleration: expected 1 or at least 1.3, as spokes leave the corners, got {acceleration}")
     rows, columns = shape
@@ -103,16 +92,11 @@ def radial_mask(shape: tuple[int, int], acceleration: float, rng: np.random.Gene
     return torch.from_numpy(mask)
 
 
-MASKS: dict[str, Callable[[tuple[int, int], float, np.random.Generator], Mask]] = {
-    "random": random_mask, "equispaced": equispaced_mask, "radial": radial_mask
-}  # fmt: skip
+MASKS = {"random": random_mask, "equispaced": equispaced_mask, "radial": radial_mask}
 
 
 def sampling_mask(kind: str, shape: tuple[int, int], acceleration: float, rng: np.random.Generator) -> Mask:
-    """Boolean mask (row, column) of one of MASKS, DC always sampled.
-
-    Raises ValueError for an unknown kind, an acceleration below 1 or a shape that is not 2D.
-    """
+    """Boolean mask (row, column) of one of MASKS, DC always sampled; raises ValueError naming the wrong argument."""
     if kind not in MASKS:
         raise ValueError(f"kind: expected one of {', '.join(MASKS)}, got {kind!r}")
     if len(shape) != 2 or min(shape) < 8:

@@ -13,59 +13,43 @@ from torch import Tensor
 from perpcore.data import motion
 from perpcore.data.datasets import Images, Masks, PhantomMotion, Recon, Samples, foreground_mask
 from perpcore.data.kspace import crop_center, fft2c, ifft2c
-from perpcore.data.readers.base import UnreadableFileError, Volume
-from perpcore.data.readers.images import combined_image, require_fully_sampled
+from perpcore.data.readers.base import UnreadableFileError, Volume, require, require_fully_sampled
+from perpcore.data.readers.images import combined_image
 from perpcore.data.readers.open import fingerprint, open_source
 
 
 class _Measured(Samples[Any]):
-    """What both measured data sets share.
+    """What both measured data sets share: images with coils combined, cropped in k-space to `size`, maximum 1.
 
-    Images of several coils are combined, and all are cropped in k-space to `size` and scaled to
-    maximum 1. The last 256 images stay in memory.
-
-    `volumes` are those of `readers.open_source`, `test_subjects` the subjects of the test split. Of
-    the other volumes every fifth is for validation. With `skip_bad`, slices that cannot be read are
-    reported and left out.
+    `volumes` are those of `readers.open_source`, `test_subjects` the subjects of the test split; every fifth other
+    volume is for validation. With `skip_bad`, slices that cannot be read are reported and left out.
     """
 
     def __init__(
-        self,
-        volumes: Sequence[Volume],
-        test_subjects: Sequence[str],
-        *args: Any,
-        skip_bad: bool = False,
-        **options: Any,
+        self, volumes: Sequence[Volume], test_subjects: Sequence[str], *args: Any, skip_bad: bool = False, **kwargs: Any
     ) -> None:
-        super().__init__(*args, **options)
+        super().__init__(*args, **kwargs)
         subjects = sorted({v.subject for v in volumes})
         training = [v for v in volumes if v.subject not in test_subjects]
-        if set(test_subjects) - set(subjects) or not test_subjects or not training:
-            raise ValueError(
-                f"test_subjects: expected some, not all, of {', '.join(subjects)}, "
-                f"got {', '.join(test_subjects) or 'none'}"
-            )
+        fits = set() < set(test_subjects) < set(subjects)
+        got = ", ".join(test_subjects) or "none"
+        require(fits, f"test_subjects: expected some, not all, of {', '.join(subjects)}, got {got}")
         chosen = {
             "test": [v for v in volumes if v.subject in test_subjects],
             "validation": training[::5],
             "train": [v for k, v in enumerate(training) if k % 5] or training,
         }[self.split]
         self.slices = [(v, k) for v in chosen for k in range(len(v)) if not skip_bad or _readable(v, k)]
-        if not self.slices:
-            raise ValueError(f"test_subjects: no readable slice is left for {self.split}")
+        require(bool(self.slices), f"test_subjects: no readable slice is left for {self.split}")
         self._image = lru_cache(maxsize=256)(self._prepare)
 
     def slices_at(self, indices: Sequence[int]) -> Images:
-        """Return fully sampled images `indices`, complex64 (batch, row, column).
-
-        Training slices are drawn at random; those of validation and test are spread evenly over
-        the split, none twice before each was taken once.
-        """
+        """Return fully sampled images `indices`, complex64 (batch, row, column); training draws them at random."""
         n = len(self.slices)
         if self.split == "train":
             chosen = [int(np.random.default_rng([self.seed, i]).integers(n)) for i in indices]
         else:
-            # Multiples of a step that shares no factor with their number visit every slice.
+            # Multiples of a step that shares no factor with their number: spread evenly, none twice before all were.
             step = next(s for s in count(int(0.618 * n) + 1) if gcd(s, n) == 1)
             chosen = [i * step % n for i in indices]
         return torch.stack([self._image(k) for k in chosen]).to(self.device)
@@ -98,10 +82,7 @@ class MeasuredMotion(_Measured, PhantomMotion):
 def measured_fields(
     source: str, test_subjects: Sequence[str], *, skip_bad: bool = False, **reader_options: str
 ) -> dict[str, Any]:
-    """Return the fields of a configuration that name measured images; none for source "".
-
-    `source` is "PATH" or "FORMAT:PATH", `reader_options` as in `readers.open_source`.
-    """
+    """Return the fields of a configuration that name the images of a `readers.open_source`; none for source ""."""
     if not source:
         return {}
     volumes = open_source(source, skip_bad=skip_bad, **reader_options)

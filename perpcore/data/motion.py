@@ -1,10 +1,8 @@
 """Displacement fields: respiratory motion, warping, Jacobian.
 
-Convention
-----------
-A displacement field u is a real tensor (batch, n, *space) in pixels; component 0 points along x
-(the last axis, columns), 1 along y (rows, head to feet), 2 along z (slices). It lives on the grid
-of the *fixed* image and says where in the *moving* image each pixel comes from:
+A displacement field u is a real tensor (batch, n, *space) in pixels; component 0 points along x (the last axis,
+columns), 1 along y (rows, head to feet), 2 along z (slices). It lives on the grid of the *fixed* image and says where
+in the *moving* image each pixel comes from:
 
     fixed(x) = moving(x + u(x)) = warp(moving, u)(x).
 
@@ -30,30 +28,21 @@ def warp(
 ) -> Num[Tensor, "batch *space"]:
     """image(x + u(x)) by linear interpolation; beyond the border the border's value.
 
-    The image is real or complex, (batch, [channel,] *space), the displacement real (batch, n,
-    *space) in pixels, n = 2 or 3 the number of space axes.
+    The image is real or complex, (batch, [channel,] *space); n = 2 or 3 is the number of space axes.
     """
     check_displacement(displacement)
     n, space = displacement.shape[1], displacement.shape[2:]
     if image.shape[0] != len(displacement) or image.shape[-n:] != space:
-        raise ValueError(
-            f"image: expected (batch, [channel,] *space) like displacement "
-            f"{tuple(displacement.shape)}, got {tuple(image.shape)}"
-        )
+        wanted = f"(batch, [channel,] *space) like displacement {tuple(displacement.shape)}"
+        raise ValueError(f"image: expected {wanted}, got {tuple(image.shape)}")
     if image.is_complex():
         return torch.complex(warp(image.real, displacement), warp(image.imag, displacement))
-    grid = []
-    for axis in range(n):
-        size = space[-1 - axis]
-        steps = torch.arange(size, dtype=displacement.dtype, device=displacement.device)
-        position = steps.reshape([-1 if a == n - 1 - axis else 1 for a in range(n)])
-        # grid_sample's coordinates run from −1 at the first to 1 at the last pixel.
-        grid.append((position + displacement[:, axis]) * (2 / max(size - 1, 1)) - 1)
-    channels = image if image.ndim == n + 2 else image.unsqueeze(1)
-    sampled = functional.grid_sample(
-        channels.to(displacement.dtype), torch.stack(grid, -1),
-        mode="bilinear", padding_mode="border", align_corners=True,
-    )  # fmt: skip
+    steps = [torch.arange(size, dtype=displacement.dtype, device=displacement.device) for size in space]
+    xyz = zip(torch.meshgrid(steps, indexing="ij")[::-1], displacement.unbind(1), space[::-1], strict=True)
+    # grid_sample's coordinates run from −1 at the first to 1 at the last pixel.
+    grid = torch.stack([(position + u) * (2 / max(size - 1, 1)) - 1 for position, u, size in xyz], -1)
+    channels = (image if image.ndim == n + 2 else image.unsqueeze(1)).to(displacement.dtype)
+    sampled = functional.grid_sample(channels, grid, padding_mode="border", align_corners=True)
     return sampled.reshape(image.shape).to(image.dtype)
 
 
@@ -61,38 +50,28 @@ def jacobian_determinant(displacement: Float[Tensor, "batch n *space"]) -> Float
     """det(1 + ∂u/∂x) by central differences, (batch, *space): ≤ 0 where the field folds."""
     check_displacement(displacement)
     n = displacement.shape[1]
-    rows = []
-    for component in range(n):
-        slopes = torch.gradient(displacement[:, component], dim=list(range(-1, -n - 1, -1)))
-        rows.append(torch.stack(slopes, -1))
+    rows = [torch.gradient(u, dim=list(range(-1, -n - 1, -1))) for u in displacement.unbind(1)]
     if n == 2:
         # (1 + a)(1 + d) − bc: a sixth of the time of a factorisation of each matrix.
-        (a, b), (c, d) = (row.unbind(-1) for row in rows)
+        (a, b), (c, d) = rows
         return (1 + a) * (1 + d) - b * c
-    matrix = torch.stack(rows, -2)
-    identity = torch.eye(n, dtype=matrix.dtype, device=matrix.device)
-    determinant: Tensor = torch.linalg.det(matrix + identity)
+    matrix = torch.stack([torch.stack(row, -1) for row in rows], -2)
+    determinant: Tensor = torch.linalg.det(matrix + torch.eye(n, dtype=matrix.dtype, device=matrix.device))
     return determinant
 
 
 def respiratory(
-    indices: Sequence[int],
-    size: int,
-    *,
-    seed: int = 0,
-    dims: int = 2,
-    sliding: bool = False,
-    device: torch.device | str = "cpu",
-) -> Float[Tensor, "batch {dims} *space"]:
+    indices: Sequence[int], size: int, *,
+    seed: int = 0, dims: int = 2, sliding: bool = False, device: torch.device | str = "cpu",
+) -> Float[Tensor, "batch {dims} *space"]:  # fmt: skip
     """Respiratory-like fields number `indices` of the collection `seed`; (batch, dims, *space).
 
-    Mostly head–feet, largest at the diaphragm, fading smoothly towards the shoulders, the pelvis and
-    the body wall, and less at the spine. Amplitudes are uniform up to MAX_AMPLITUDE·size pixels, half
-    of the breaths in either direction; a smooth deformation of a tenth to a quarter of the
-    amplitude is added. Each field is shrunk until its Jacobian exceeds 0.1 everywhere: no folding.
+    Mostly head–feet, largest at the diaphragm, fading smoothly towards the shoulders, the pelvis and the body wall, and
+    less at the spine. Amplitudes are uniform up to MAX_AMPLITUDE·size pixels, in either direction; a smooth deformation
+    of a tenth to a quarter of that is added. Each field is shrunk until its Jacobian exceeds 0.1 everywhere: no folds.
 
-    `size` is the number of pixels along each axis, at least 16; `dims` 2 is the coronal plane, 3 the
-    volume. With `sliding` the motion stops along the chest wall within about four pixels.
+    `size` is the number of pixels along each axis, at least 16; `dims` 2 is the coronal plane, 3 the volume. With
+    `sliding` the motion stops along the chest wall within about four pixels.
     """
     if dims not in (2, 3):
         raise ValueError(f"dims: expected 2 or 3, got {dims}")
@@ -107,28 +86,20 @@ def _respiratory_field(seed: int, index: int, size: int, dims: int, sliding: boo
     x, y = axis.reshape((1,) * (dims - 1) + (-1,)), axis.reshape((1,) * (dims - 2) + (-1, 1))
     z = axis.reshape(-1, 1, 1) if dims == 3 else np.zeros(1)
     amplitude = rng.uniform(-1, 1) * MAX_AMPLITUDE * size
-    diaphragm = rng.uniform(-0.15, 0.15)
+    distance = y - rng.uniform(-0.15, 0.15)  # from the diaphragm
     above, below = rng.uniform(0.3, 0.45), rng.uniform(0.5, 0.8)
-    distance = y - diaphragm
     along = np.exp(-((distance / np.where(distance < 0, above, below)) ** 2))
     # A mound that fades towards the body wall, or slides along it.
     radius, wall = np.sqrt(x**2 + z**2), rng.uniform(0.6, 0.75)
     across = 1 / (1 + np.exp((radius - wall) * size)) if sliding else np.exp(-((radius / wall) ** 4))
     spine = 1 - 0.4 * np.exp(-((x / 0.25) ** 2) - ((z - 0.4 * (dims == 3)) / 0.3) ** 2)
-    motion = along * across * spine
     field = np.zeros((dims,) + (size,) * dims)
-    field[1] = amplitude * motion
+    field[1] = amplitude * (along * across * spine)
     extra = rng.uniform(0.1, 0.25) * amplitude
     for component in range(dims):
-        wave = sum(
-            np.cos(kx * x + ky * y + kz * z + shift)
-            for kx, ky, kz, shift in rng.uniform([-4, -4, -4, 0], [4, 4, 4, 2 * np.pi], size=(4, 4))
-        )
+        waves = rng.uniform([-4, -4, -4, 0], [4, 4, 4, 2 * np.pi], size=(4, 4))
+        wave = sum(np.cos(kx * x + ky * y + kz * z + shift) for kx, ky, kz, shift in waves)
         field[component] += extra / 2 * wave * along * across
-    while (_numpy_jacobian(field) <= SMALLEST_JACOBIAN).any():
+    while (jacobian_determinant(torch.from_numpy(field)[None]) <= SMALLEST_JACOBIAN).any():
         field *= 0.9
     return field
-
-
-def _numpy_jacobian(field: np.ndarray) -> np.ndarray:
-    return jacobian_determinant(torch.from_numpy(field)[None]).numpy()

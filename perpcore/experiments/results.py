@@ -41,19 +41,14 @@ class DamagedResultError(RuntimeError):
 
 @dataclass
 class Result:
-    """What a run leaves behind.
-
-    `metrics` has one row per test image and acceleration; `history` one per validation; `calibration` one per
-    acceleration and bin of |Y|; `examples` are complex64 images or fields, one entry per acceleration; `weights` the
-    network's parameters.
-    """
+    """What a run leaves behind."""
 
     config: Config
-    metrics: pd.DataFrame
-    history: pd.DataFrame
-    calibration: pd.DataFrame
-    examples: dict[str, np.ndarray]
-    weights: dict[str, Tensor]
+    metrics: pd.DataFrame  # one row per test image and acceleration
+    history: pd.DataFrame  # one per validation
+    calibration: pd.DataFrame  # one per acceleration and bin of |Y|
+    examples: dict[str, np.ndarray]  # complex64 images or fields, one entry per acceleration
+    weights: dict[str, Tensor]  # the network's parameters
     provenance: dict[str, Any]
 
 
@@ -73,10 +68,9 @@ def own_path(config: Config) -> Path:
 
 
 def load_result(path: Path, config: Config) -> Result | None:
-    """Read the result of a configuration, or return None where the file has none of it.
+    """Read the result of a configuration; None where there is no file, or one of another or another `RESULTS_VERSION`.
 
-    None also for a file of another configuration or another `RESULTS_VERSION`. Raises DamagedResultError naming a
-    file that cannot be read.
+    Raises DamagedResultError naming a file that cannot be read.
     """
     if not path.exists():
         return None
@@ -95,8 +89,7 @@ def write_result(path: Path, result: Result, *, half_weights: bool = False) -> N
     to the 8 significant bits of bfloat16, which compress better.
     """
     groups = {name: {column: v.to_numpy() for column, v in getattr(result, name).items()} for name in _TABLES}
-    parts = {name: np.stack([image.real, image.imag], -1) for name, image in result.examples.items()}
-    groups["examples"] = {name: part.astype(np.float16) for name, part in parts.items()}
+    groups["examples"] = {n: np.stack([z.real, z.imag], -1).astype(np.float16) for n, z in result.examples.items()}
     weights = {name: w.bfloat16().half() if half_weights else w for name, w in result.weights.items()}
     groups["weights"] = {name: np.atleast_1d(w.detach().cpu().numpy()) for name, w in weights.items()}
     buffer = io.BytesIO()
@@ -107,28 +100,18 @@ def write_result(path: Path, result: Result, *, half_weights: bool = False) -> N
         for group, arrays in groups.items():
             target = file.create_group(group, track_order=group in _TABLES)  # columns in the order of the table
             for name, array in arrays.items():
-                target.create_dataset(
-                    name, data=array, compression="gzip", compression_opts=9, shuffle=True, fletcher32=True
-                )
+                target.create_dataset(name, data=array, compression=9, shuffle=True, fletcher32=True)
     write_atomically(path, buffer.getvalue())
 
 
 def read_result(path: Path) -> tuple[Result, int]:
-    """Read a results file and the `RESULTS_VERSION` that it belongs to.
-
-    Raises DamagedResultError naming the file and what is wrong with it.
-    """
+    """Read a file and its `RESULTS_VERSION`; raises DamagedResultError naming it and what is wrong with it."""
     with _reading(path) as file:
         version = int(file.attrs["results_version"])
         config, made = from_dict(json.loads(file.attrs["config"])), json.loads(file.attrs["provenance"])
-        groups = {
-            group: {name: values[()] for name, values in file[group].items()}
-            for group in (*_TABLES, "examples", "weights")
-        }
+        groups = {g: {n: array[()] for n, array in file[g].items()} for g in (*_TABLES, "examples", "weights")}
         tables = {name: pd.DataFrame(groups[name]) for name in _TABLES}
-        examples = {
-            name: parts.astype(np.float32).view(np.complex64)[..., 0] for name, parts in groups["examples"].items()
-        }
+        examples = {n: parts.astype(np.float32).view(np.complex64)[..., 0] for n, parts in groups["examples"].items()}
         weights = {name: torch.from_numpy(array.astype(np.float32)) for name, array in groups["weights"].items()}
     return Result(config, examples=examples, weights=weights, provenance=made, **tables), version
 
@@ -175,6 +158,8 @@ def provenance(device: torch.device, seconds: float, memory_gb: float) -> dict[s
     """Say where and with what a result was made."""
     # Kernels for other instructions add in another order, and so give other bits.
     instructions = torch.backends.cpu.get_cpu_capability()
+    command = "git describe --always --dirty"  # to a shell, which says where there is no git
+    git = subprocess.run(command, shell=True, cwd=project_root(), capture_output=True, text=True)
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "machine": f"{platform.system()} {platform.machine()} ({instructions}), {os.cpu_count()} CPU cores",
@@ -183,16 +168,8 @@ def provenance(device: torch.device, seconds: float, memory_gb: float) -> dict[s
         "torch": torch.__version__,
         "numpy": np.__version__,
         "perpcore": perpcore.__version__,
-        "commit": _git_commit(),
+        "commit": git.stdout.strip() or "unknown",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
         "peak_memory_gb": round(memory_gb, 2),
     }
-
-
-def _git_commit() -> str:
-    command = ["git", "-C", str(project_root()), "describe", "--always", "--dirty"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"

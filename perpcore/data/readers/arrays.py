@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,9 @@ import h5py
 import numpy as np
 import scipy.io
 
-from perpcore.data.readers.base import PLANE, Options, Volume, phase_unit, require, sizes, take, turned
+from perpcore.data.readers.base import Options, Volume, phase_unit, require, turned
 
+PLANE = ("coil", "row", "column")
 AXES = ("frame", "echo", "slice", *PLANE)
 # Names of arrays, or values of the attribute "domain", that say what an array is.
 DOMAINS = {"kspace": "kspace", "ksp": "kspace", "image": "image", "images": "image", "img": "image"}
@@ -32,7 +33,10 @@ def open_volumes(path: Path, options: Options) -> list[Volume]:
         path = path.with_suffix(".CFL" if path.suffix.isupper() else ".cfl")
     arrays = _load(path)
     phases = {f"{match[1]}magnitude": k for k in arrays if (match := re.fullmatch(r"(.*[/.]|)phase", k))}
-    found = _candidates(arrays, phases, options)
+    many = {k: a for k, a in arrays.items() if len(a.shape) > 1 and options.get("array") in (None, k)}
+    found = {k: a for k, a in many.items() if k in phases or a.dtype.kind == "c" or a.dtype.names == ("real", "imag")}
+    if options.get("domain") == "image" and not found:
+        found = {k: a for k, a in many.items() if a.dtype.kind in "fiu"}
     seen = ", ".join(f"{k or 'array'} {a.dtype} {a.shape}" for k, a in arrays.items()) or "none"
     wanted = options.get("array") or "complex numbers or a pair magnitude and phase"
     advice = "--domain image reads real arrays, calgary:PATH real k-space"
@@ -52,30 +56,33 @@ def open_volumes(path: Path, options: Options) -> list[Volume]:
             phase, info["phase_key"] = arrays[phases[key]], phases[key]
             fits = phase.shape == array.shape and phase.size < MAX_PHASE
             require(fits, f"{phases[key]}: expected {array.shape}, got {phase.shape}")
-            low, high = float(np.min(phase)), float(np.max(phase))
-            info |= phase_unit(low, high, phase.dtype, options.get("phase_unit"))
+            info |= phase_unit(phase, options.get("phase_unit"))
         subject = next(filter(None, (_said(array, n) for n in SUBJECT_NAMES)), path.stem)
-        volume = Volume(path, "arrays", domain, sizes(array.shape, axes), subject, key, info, reader=read_slice)
-        volumes.append(volume)
+        coils, rows, columns = (array.shape[axes.index(n)] if n in axes else 1 for n in PLANE)
+        shape = (math.prod(array.shape) // max(coils * rows * columns, 1), coils, rows, columns)
+        volumes.append(Volume(path, "arrays", domain, shape, subject, key, info, reader=read_slice))
     return volumes
 
 
 def read_slice(volume: Volume, index: int) -> np.ndarray:
     """Centred k-space or image (coil, row, column)."""
     arrays, info = _load(volume.path), volume.info
-    plane = take(arrays[volume.key], info["axes"], index)
-    if "phase_key" not in info:
-        return plane
-    return turned(plane, take(arrays[info["phase_key"]], info["axes"], index), info)
+    plane = _take(arrays[volume.key], info["axes"], index)
+    if "phase_key" in info:
+        plane = turned(plane, _take(arrays[info["phase_key"]], info["axes"], index), info)
+    return plane
 
 
-def _candidates(arrays: Mapping[str, Any], phases: Mapping[str, str], options: Options) -> dict[str, Any]:
-    """Complex arrays and magnitudes with a phase; real ones where the options ask for them."""
-    many = {k: a for k, a in arrays.items() if len(a.shape) > 1}
-    found = {k: a for k, a in many.items() if k in phases or a.dtype.kind == "c" or a.dtype.names == ("real", "imag")}
-    if options.get("domain") == "image" and (not found or options.get("array")):
-        found |= {k: a for k, a in many.items() if a.dtype.kind in "fiu"}
-    return {k: a for k, a in found.items() if options.get("array") in (None, k)}
+def _take(array: Any, axes: Sequence[str], index: int) -> np.ndarray:
+    """Slice `index` of an array as (coil, row, column), whatever the order of its axes."""
+    slices = [n for n, name in zip(array.shape, axes, strict=True) if name not in PLANE]
+    at = iter(np.unravel_index(index, slices))
+    plane = np.asarray(array[tuple(slice(None) if name in PLANE else next(at) for name in axes)])
+    if plane.dtype.names:  # complex numbers of MATLAB
+        plane = plane["real"] + 1j * plane["imag"]
+    kept = [name for name in axes if name in PLANE]
+    plane = plane.transpose([kept.index(name) for name in PLANE if name in kept])
+    return plane.reshape(-1, *plane.shape[-2:])
 
 
 def _axes(path: Path, array: Any, said: str | None, is_pair: bool, domain: str) -> tuple[str, ...]:

@@ -1,9 +1,9 @@
-"""What the readers share: volumes, errors, axes of arrays, headers of scans, units of phase."""
+"""What the readers share: volumes, errors, headers of scans, units of phase."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from math import isfinite, pi, prod
+from math import isfinite, pi
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -12,7 +12,7 @@ import torch
 from defusedxml import ElementTree
 from torch import Tensor
 
-PLANE = ("coil", "row", "column")
+UNSAMPLED = 0.02  # share of zeros above which k-space of a format that does not say is undersampled
 # Places in the encoding of an ISMRMRD header.
 HEADER = {
     "matrix": (int, "{*}encodedSpace/{*}matrixSize", "x y z"),
@@ -50,8 +50,8 @@ class Volume:
 
     `key` names the dataset, group or labels within the file, `domain` what `read` gives: centred "kspace", or an
     "image". `shape` is (slices, coils, rows, columns). `info` has what else is known: "undersampled", "fov_mm" and
-    "recon_fov_mm" (row, column), "padding" (columns from, to that were acquired), "mask" (bool, per column),
-    "phase_unit", "partner" (path of the phase or imaginary part), "affine" (4 × 4), attributes of fastMRI files.
+    "recon_fov_mm" (row, column), "padding" (columns from, to that were acquired), "phase_unit", "partner" (path of the
+    phase or imaginary part), "affine" (4 × 4), attributes of fastMRI files.
     """
 
     path: Path
@@ -98,22 +98,21 @@ def naming(path: Path, where: str = "") -> Iterator[None]:
         raise UnreadableFileError(f"{path}: {where}{said}") from None
 
 
-def sizes(shape: Sequence[int], axes: Sequence[str]) -> tuple[int, int, int, int]:
-    """(slices, coils, rows, columns) of an array; axes of other names count as slices."""
-    coils, rows, columns = (shape[axes.index(name)] if name in axes else 1 for name in PLANE)
-    return prod(shape) // max(coils * rows * columns, 1), coils, rows, columns
+def is_undersampled(volume: Volume, index: int) -> bool:
+    """Whether lines of k-space that should be there are missing, or much of it is zero."""
+    if volume.domain == "image" or "undersampled" in volume.info:
+        return bool(volume.info.get("undersampled", False))
+    first, last = volume.info.get("padding", (0, volume.shape[-1]))
+    empty = (volume.read(index) == 0).all(0)[:, first:last]
+    return bool(empty.float().mean() > UNSAMPLED or empty.all(0).any() or empty.all(1).any())
 
 
-def take(array: Any, axes: Sequence[str], index: int) -> np.ndarray:
-    """Slice `index` of an array as (coil, row, column), whatever the order of its axes."""
-    slices = [n for n, name in zip(array.shape, axes, strict=True) if name not in PLANE]
-    at = iter(np.unravel_index(index, slices))
-    plane = np.asarray(array[tuple(slice(None) if name in PLANE else next(at) for name in axes)])
-    if plane.dtype.names:  # complex numbers of MATLAB
-        plane = plane["real"] + 1j * plane["imag"]
-    kept = [name for name in axes if name in PLANE]
-    plane = plane.transpose([kept.index(name) for name in PLANE if name in kept])
-    return plane.reshape(-1, *plane.shape[-2:])
+def require_fully_sampled(volume: Volume, index: int | None = None) -> None:
+    """Raise UnreadableFileError where a slice, by default the middle one, is undersampled."""
+    index = len(volume) // 2 if index is None else index
+    if is_undersampled(volume, index):
+        said = "expected fully sampled k-space as a training target, got undersampled: input of a reconstruction only"
+        raise UnreadableFileError(f"{volume.path}: slice {index}: {said}")
 
 
 def crop_fov(kspace: np.ndarray, axis: int, size: int) -> np.ndarray:
@@ -154,20 +153,22 @@ def readout(header: dict[str, Any], samples: int) -> tuple[int, dict[str, Any]]:
     return samples, {}
 
 
-def phase_unit(low: float, high: float, dtype: Any, wanted: str | None) -> dict[str, Any]:
-    """Unit of all phase of a file, which is stored as `dtype` and lies in [low, high].
+def phase_unit(stored: Any, wanted: str | None, slope: float = 1.0, inter: float = 0.0) -> dict[str, Any]:
+    """Unit of all phase of a file, which is slope · stored + inter.
 
     Returns "phase_unit" and "to_rad", factor and offset. Floating-point numbers within ±2π that span at most a turn are
     rad; ranges that are `CERTAIN`, filled to 2 % at both ends, mean their unit. Raises ValueError for others, such as
     0 … 4095 and 0 … 360, and for more than a turn in a unit other than rad, which may be unwrapped.
     """
-    got = f"phase: got {np.dtype(dtype)} from {low:g} to {high:g}"
+    low, high = sorted(float(n) * slope + inter for n in (np.min(stored), np.max(stored)))
+    dtype = stored.dtype if slope.is_integer() and inter.is_integer() else np.dtype(float)
+    got = f"phase: got {dtype} from {low:g} to {high:g}"
     require(isfinite(high - low), f"{got}: NaN or infinity")
     for unit, first, last in CERTAIN:
         gaps = (low - first) / (last - first), (last - high) / (last - first)
         if min(gaps) >= -0.001 and max(gaps) <= 0.02:
             wanted = wanted or unit
-    if np.dtype(dtype).kind == "f" and max(-low, high, high - low) <= 2.002 * pi:
+    if dtype.kind == "f" and max(-low, high, high - low) <= 2.002 * pi:
         wanted = wanted or "rad"
     require(wanted in TURN, f"{got}, unit {wanted}; say --phase-unit {'|'.join(TURN)}")
     unsigned = wanted == "siemens" and low >= 0
@@ -178,7 +179,7 @@ def phase_unit(low: float, high: float, dtype: Any, wanted: str | None) -> dict[
 
 
 def turned(magnitude: np.ndarray, phase: np.ndarray, info: Mapping[str, Any]) -> np.ndarray:
-    """The complex image of a magnitude and its stored phase; `info` is of `phase_unit`."""
+    """The complex image of a magnitude and its phase in the file's unit; `info` is of `phase_unit`."""
     factor, offset = info["to_rad"]
     image: np.ndarray = magnitude * np.exp(1j * (phase * factor + offset))
     return image

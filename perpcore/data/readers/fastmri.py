@@ -9,14 +9,9 @@ from perpcore.data.readers.base import Options, Volume, crop_fov, parse_header, 
 
 
 def open_volumes(path: Path, options: Options) -> list[Volume]:
-    """The volume of the file; readout oversampling is removed when a slice is read.
-
-    Undersampled is k-space with a mask, or with columns of zeros that the header says were acquired. `info["target"]`
-    names the reference dataset, or is None.
-    """
+    """The volume of the file; undersampled where a mask or zeros leave out columns that the header says it has."""
     with h5py.File(path, "r") as file:
-        known = {"kspace", "ismrmrd_header"} <= set(file)
-        require(known, f"expected kspace and ismrmrd_header, got {', '.join(file)}")
+        require({"kspace", "ismrmrd_header"} <= set(file), f"expected kspace and ismrmrd_header, got {', '.join(file)}")
         kspace = file["kspace"]
         fits = kspace.dtype.kind == "c" and kspace.ndim in (3, 4)
         require(fits, f"kspace: expected complex (slice, [coil,] row, column), got {kspace.dtype} {kspace.shape}")
@@ -33,15 +28,13 @@ def open_volumes(path: Path, options: Options) -> list[Volume]:
         kept, info = readout(header, rows)
         info |= {k: v.decode() if isinstance(v, bytes) else v for k, v in file.attrs.items()}
         info |= {"undersampled": not sampled[first:last].all(), "padding": (first, last)}
-        info["mask"] = mask if "mask" in file else None
-        info["target"] = next((n for n in ("reconstruction_rss", "reconstruction_esc") if n in file), None)
     subject = str(info.get("patient_id") or header["patient"] or path.stem)
     shape = (slices, coils[0] if coils else 1, kept, columns)
     return [Volume(path, "fastmri", "kspace", shape, subject, "kspace", info, reader=read_slice)]
 
 
 def read_slice(volume: Volume, index: int) -> np.ndarray:
-    """Centred k-space (coil, row, column)."""
+    """Centred k-space (coil, row, column), without readout oversampling."""
     with h5py.File(volume.path, "r") as file:
         kspace = file["kspace"][index]
     return crop_fov(kspace.reshape(-1, *kspace.shape[-2:]), -2, volume.shape[2])

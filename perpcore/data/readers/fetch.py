@@ -5,6 +5,7 @@ from collections import namedtuple
 from pathlib import Path
 
 from perpcore._files import project_root
+from perpcore.data.readers.base import require
 
 MEASURED_SOURCE = "`perpcore data fetch head`, or name a file of your own in PERPCORE_MEASURED"
 Source = namedtuple("Source", "file folder sha256")
@@ -21,38 +22,30 @@ SOURCES = {
 
 
 def fetch(name: str) -> Path:
-    """Download a file of `SOURCES` into data/measured/ of the project; returns its path.
+    """Download a file of `SOURCES`, whole or not at all, into data/measured/ of the project; returns its path.
 
-    It appears only when it is whole and has the right SHA-256; one that is there is not fetched. `PERPCORE_MIRROR`
-    names a folder of the internet that has the same files. Raises ValueError for an unknown name and OSError naming
-    the address where the file cannot be got.
+    One that is there with the right SHA-256 is not fetched again. `PERPCORE_MIRROR` names an address of a folder with
+    the same files. Raises ValueError for an unknown name and OSError with the address where the file cannot be got.
     """
-    if name not in SOURCES:
-        raise ValueError(f"name: expected one of {', '.join(SOURCES)}, got {name!r}")
+    require(name in SOURCES, f"name: expected one of {', '.join(SOURCES)}, got {name!r}")
     try:
         import pooch
     except ImportError:
         raise ValueError("fetching needs pooch: pip install pooch") from None
     file, folder, sha256 = SOURCES[name]
-    mirror = os.environ.get("PERPCORE_MIRROR") or folder
-    address = f"{mirror.rstrip('/')}/{file}"
+    address = f"{(os.environ.get('PERPCORE_MIRROR') or folder).rstrip('/')}/{file}"
     target = project_root() / "data" / "measured"
     loader = pooch.HTTPDownloader(progressbar=True, timeout=30)
     try:
         return Path(pooch.retrieve(address, f"sha256:{sha256}", file, target, downloader=loader))
     except (ValueError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise OSError(
-            f"{address}: could not be fetched ({reason}). Without internet: put {file} into {target} yourself, "
-            "or name a folder that has it in PERPCORE_MIRROR"
-        ) from None
+        advice = f"put {file} into {target} yourself, or name a folder that has it in PERPCORE_MIRROR"
+        raise OSError(f"{address}: could not be fetched ({reason}). Without internet: {advice}") from None
 
 
 def find_measured() -> Path | None:
-    """The head slice: `PERPCORE_MEASURED`, whether it exists or not; else where it was fetched to, or test data.
-
-    Test data are in `PERPCORE_TEST_DATA`, by default ../shared/data beside the project.
-    """
+    """The head slice: `PERPCORE_MEASURED`, there or not; else as fetched, or the one of the tests' data, if there."""
     if named := os.environ.get("PERPCORE_MEASURED"):
         return Path(named)
     file, root = SOURCES["head"].file, project_root()

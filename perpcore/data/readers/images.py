@@ -10,10 +10,9 @@ from torch import Tensor
 from perpcore._files import write_atomically
 from perpcore.data.coils import sense_adjoint, walsh_csm
 from perpcore.data.kspace import crop_center, fft2c, ifft2c
-from perpcore.data.readers.base import UnreadableFileError, Volume
+from perpcore.data.readers.base import UnreadableFileError, Volume, is_undersampled, require
 from perpcore.data.readers.open import open_file, open_source
 
-UNSAMPLED = 0.02  # share of zeros above which k-space of a format that does not say is undersampled
 KNOWN = ("fov_mm", "recon_fov_mm", "padding", "acquisition", "phase_unit", "partner", "affine")
 
 
@@ -37,24 +36,6 @@ def combined_image(volume: Volume, index: int) -> Tensor:
     return image
 
 
-def is_undersampled(volume: Volume, index: int) -> bool:
-    """Whether lines of k-space that should be there are missing, or much of it is zero."""
-    if volume.domain == "image" or "undersampled" in volume.info:
-        return bool(volume.info.get("undersampled", False))
-    first, last = volume.info.get("padding", (0, volume.shape[-1]))
-    empty = (volume.read(index) == 0).all(0)[:, first:last]
-    return bool(empty.float().mean() > UNSAMPLED or empty.all(0).any() or empty.all(1).any())
-
-
-def require_fully_sampled(volume: Volume, index: int | None = None) -> None:
-    """Raise UnreadableFileError where a slice, by default the middle one, is undersampled."""
-    index = len(volume) // 2 if index is None else index
-    if is_undersampled(volume, index):
-        wanted = "expected fully sampled k-space as a training target"
-        said = f"{wanted}, got undersampled: it can be the input of a reconstruction only"
-        raise UnreadableFileError(f"{volume.path}: slice {index}: {said}")
-
-
 def read_kspace(path: Path | str, **options: Any) -> Tensor:
     """Centred k-space (row, column), complex64, of a file with one slice of one coil; raises as `open_file`."""
     return _single(path, domain="kspace", **options)
@@ -69,10 +50,8 @@ def read_image_pair(fixed: Path | str, moving: Path | str, size: int, **options:
     """Two images to register, cropped in k-space to (size, size), maximum magnitude 1; ValueError for other shapes."""
     images = [read_image(path, **options) for path in (fixed, moving)]
     expected, got = (tuple(image.shape) for image in images)
-    if expected != got:
-        raise ValueError(f"{moving}: expected the shape of {fixed}, {expected}, got {got}")
-    if min(got) < size:
-        raise ValueError(f"{fixed}, {moving}: expected at least {size}×{size} pixels, got {got}")
+    require(expected == got, f"{moving}: expected the shape of {fixed}, {expected}, got {got}")
+    require(min(got) >= size, f"{fixed}, {moving}: expected at least {size}×{size} pixels, got {got}")
     first, second = (ifft2c(crop_center(fft2c(image), size)) for image in images)
     return first / first.abs().max(), second / second.abs().max()
 
@@ -93,10 +72,7 @@ def describe(source: Path | str, *, size: int | None = None, **options: Any) -> 
 
 
 def preview(source: Path | str, out: Path | str, **options: Any) -> Path:
-    """Write magnitude and phase of the middle slice of the first volume as a PNG.
-
-    NIfTI images are shown with right, anterior and superior to the right and up.
-    """
+    """Draw magnitude and phase of the first volume's middle slice as a PNG; of NIfTI, R, A and S point right and up."""
     from matplotlib.figure import Figure
 
     volume = open_source(source, **options)[0]
@@ -111,9 +87,9 @@ def preview(source: Path | str, out: Path | str, **options: Any) -> Path:
     figure, buffer = Figure(figsize=(6, 3), layout="constrained"), io.BytesIO()
     left, right = figure.subplots(1, 2, subplot_kw={"xticks": [], "yticks": []})
     shown = left.imshow(size.numpy(), "gray", vmin=0, vmax=float(size.quantile(0.998)))
-    figure.colorbar(shown, ax=left, label="magnitude (a.u.)")
+    figure.colorbar(shown, label="magnitude (a.u.)")
     shown = right.imshow(phase.numpy(), "twilight", vmin=-torch.pi, vmax=torch.pi)
-    figure.colorbar(shown, ax=right, label="phase (rad)")
+    figure.colorbar(shown, label="phase (rad)")
     figure.suptitle(f"{volume.path.name}, slice {len(volume) // 2} of {len(volume)}", fontsize=9)
     figure.savefig(buffer, format="png", dpi=150)
     write_atomically(Path(out), buffer.getvalue())

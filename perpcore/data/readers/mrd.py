@@ -23,12 +23,7 @@ def groups_of(file: h5py.File) -> list[str]:
 
 
 def open_volumes(path: Path, options: Options) -> list[Volume]:
-    """A volume for each combination of `LABELS`.
-
-    Rows are phase-encoding lines, columns the readout, its oversampling removed when a slice is read. Undersampled is a
-    volume without some line within the limits of the header, so that partial Fourier scans are not. Raises ValueError
-    for scans that are not 2D Cartesian, unknown flags, and lines that nothing but their order tells apart.
-    """
+    """A volume for each set of `LABELS`, undersampled where lines within the limits of the header are missing."""
     with h5py.File(path, "r") as file:
         groups = groups_of(file)
         require(len(groups) == 1, f"expected one group with xml and data, got {groups}")
@@ -57,10 +52,9 @@ def open_volumes(path: Path, options: Options) -> list[Volume]:
         low, center, high = header.get("limits", (0, rows // 2, rows - 1))
         columns, fields = readout(header, samples)
         info: dict[str, Any] = {name: (y, x) for name, (x, y) in fields.items()}
-        slices = [dict(one[ROW]) for _, one in found.groupby("slice")]
-        info["undersampled"] = any(set(range(low, high + 1)) - set(steps.values()) for steps in slices)
-        lines_at = [{number: step - center + rows // 2 for number, step in steps.items()} for steps in slices]
-        info |= {"samples": samples, "lines": lines_at}
+        slices = [one[ROW] for _, one in found.groupby("slice")]
+        info["undersampled"] = any(set(range(low, high + 1)) - set(steps) for steps in slices)
+        info |= {"samples": samples, "lines": [dict(steps - center + rows // 2) for steps in slices]}
         key = " ".join(groups + [f"{n}={k}" for n, k in zip(LABELS, labels, strict=True) if lines[n].nunique() > 1])
         subject, shape = header["patient"] or path.stem, (len(slices), coils[0], rows, columns)
         volumes.append(Volume(path, "mrd", "kspace", shape, subject, key, info, reader=read_slice))
@@ -68,7 +62,7 @@ def open_volumes(path: Path, options: Options) -> list[Volume]:
 
 
 def read_slice(volume: Volume, index: int) -> np.ndarray:
-    """Centred k-space (coil, row, column), averages averaged; lines not acquired are zero."""
+    """Centred k-space (coil, phase encoding, readout) without oversampling, averages averaged, missing lines zero."""
     (_, coils, rows, columns), samples = volume.shape, volume.info["samples"]
     kspace, count = np.zeros((coils, rows, samples), np.complex64), np.zeros(rows)
     with h5py.File(volume.path, "r") as file:
@@ -91,8 +85,7 @@ def _placed(line: np.ndarray, head: Any, samples: int, where: str) -> np.ndarray
     fits = 0 <= first <= samples - kept.shape[1] and (center > 0 or unset)
     got = f"{kept.shape[1]} samples with DC at {center - pre}"
     require(fits, f"{where}: expected DC in the middle of {samples} samples, got {got}")
-    whole = np.zeros((len(line), samples), np.complex64)
-    whole[:, first : first + kept.shape[1]] = kept
+    whole = np.pad(kept, ((0, 0), (first, samples - first - kept.shape[1])))
     return whole[:, ::-1] if _has(head["flags"], REVERSE) else whole
 
 

@@ -15,11 +15,7 @@ PARTNER = {"magnitude": "phase", "phase": "magnitude", "real": "imaginary", "ima
 
 
 def open_volumes(path: Path, options: Options) -> list[Volume]:
-    """Volumes of a complex file, or of two files that belong together, whichever is named.
-
-    A name that says no part of `PARTS` is a magnitude; without its phase, it is read as domain "image" only. Each index
-    of a fourth axis gives a volume. Rows are along the file's second axis, columns along its first.
-    """
+    """Volumes, one an index of a fourth axis, of a complex file or of two that belong together, whichever is named."""
     image = _load(path)
     columns, rows, slices, frames, *more = (*image.shape, 1, 1)[: max(4, image.ndim)]
     dtype = image.get_data_dtype()
@@ -33,7 +29,9 @@ def open_volumes(path: Path, options: Options) -> list[Volume]:
         path, partner = (path, partner) if part in ("magnitude", "real") else (partner, path)
         info["partner"] = partner
         if part in ("magnitude", "phase"):
-            info |= _phase_unit(partner, options.get("phase_unit"))
+            pixels, wanted = _load(partner).dataobj, options.get("phase_unit")
+            with naming(partner):
+                info |= phase_unit(pixels.get_unscaled(), wanted, float(pixels.slope), float(pixels.inter))
     elif part != "complex":
         may_be_alone = part == "magnitude" and options.get("domain") == "image"
         wanted = f"a file beside it whose name ends in {PARTS[PARTNER[part]]}"
@@ -45,7 +43,7 @@ def open_volumes(path: Path, options: Options) -> list[Volume]:
 
 
 def read_slice(volume: Volume, index: int) -> np.ndarray:
-    """Image (1, row, column)."""
+    """Image (1, row, column): rows are along the file's second axis, columns along its first."""
     where, parts = (slice(None), slice(None), index, volume.info["frame"]), []
     for path in filter(None, (volume.path, volume.info.get("partner"))):
         pixels = _load(path).dataobj
@@ -62,30 +60,18 @@ def _load(path: Path) -> Any:
         return nibabel.Nifti1Image.from_filename(path)
 
 
-def _phase_unit(path: Path, wanted: str | None) -> dict[str, Any]:
-    """Unit of the phase in a file; whole numbers stay so where slope and intercept are."""
-    pixels = _load(path).dataobj
-    slope, inter = float(pixels.slope), float(pixels.inter)
-    with naming(path):
-        raw = pixels.get_unscaled()
-        low, high = sorted(float(n) * slope + inter for n in (raw.min(), raw.max()))
-        dtype = raw.dtype if slope.is_integer() and inter.is_integer() else float
-        return phase_unit(low, high, dtype, wanted)
-
-
 def _find_partner(path: Path) -> tuple[str, Path | None]:
     """What the file holds, and the one file beside it that belongs to it."""
     name, part = _split(path)
     others = [p for p in sorted(path.parent.iterdir()) if SUFFIX.search(p.name) and p != path]
-    same = [(p, _split(p)[1]) for p in others if _split(p)[0] == name]
-    found = [p for p, kind in same if kind == PARTNER[part]]
-    many = [p.name for p, kind in same if kind in (part, PARTNER[part])]
-    require(not found or len(many) == 1, f"expected one other that belongs to it, got {many}")
+    many = [p for p in others if _split(p) in ((name, part), (name, PARTNER[part]))]
+    found = [p for p in many if _split(p)[1] != part]
+    require(not found or len(many) == 1, f"expected one other that belongs to it, got {[p.name for p in many]}")
     return part, found[0] if found else None
 
 
 def _split(path: Path) -> tuple[tuple[str, str], str]:
-    """What is before and after the word for the part, in small letters; and the part."""
+    """What is before and after the word for the part, in small letters; and the part: without a word, magnitude."""
     stem = SUFFIX.sub("", path.name).lower()
     for part, words in PARTS.items():
         found = re.search(rf"(^|_)part-({words})(?=_|$)|(^|[_.-])({words})(?=\d*$)", stem)

@@ -22,10 +22,8 @@ def open_file(path: Path | str, format: str = "auto", **options: Unpack[Options]
     Raises OSError, or UnreadableFileError of one line: the file, expected, got, and which of `Options` settles it.
     """
     path, domain = Path(path), options.get("domain")
-    if format not in (*FORMATS, "auto"):
-        raise ValueError(f"format: expected auto, {', '.join(FORMATS)}, got {format!r}")
-    if domain not in (None, "kspace", "image"):
-        raise ValueError(f"domain: expected kspace or image, got {domain!r}")
+    require(format in (*FORMATS, "auto"), f"format: expected auto, {', '.join(FORMATS)}, got {format!r}")
+    require(domain in (None, "kspace", "image"), f"domain: expected kspace or image, got {domain!r}")
     if unknown := options.keys() - Options.__optional_keys__:
         raise TypeError(f"options: expected domain, axes, array or phase_unit, got {', '.join(unknown)}")
     with path.open("rb"):
@@ -69,10 +67,7 @@ def open_source(source: Path | str, *, skip_bad: bool = False, **options: Unpack
 
 
 def fingerprint(volumes: Sequence[Volume]) -> str:
-    """12 hex digits that name what is read, wherever the files lie and whenever they were copied.
-
-    A hash of names, sizes, shapes, subjects and contents: of a file of more than 4 MiB, 64 blocks of 64 KiB.
-    """
+    """12 hex digits of names, shapes, subjects and contents (of more than 4 MiB, 64 blocks of 64 KiB) of the files."""
     said = []
     for v in volumes:
         axes, unit = str(v.info.get("axes")), str(v.info.get("phase_unit"))
