@@ -73,7 +73,7 @@ def _blur(images: Images, sigma: float) -> Images:
 
 METHODS: dict[str, Method] = {
     "zero_filled": Method(zero_filled, [()]),
-    "cg_sense": Method(cg_sense, [(weight,) for weight in (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)]),
+    "cg_sense": Method(cg_sense, [(weight,) for weight in (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03)]),
     "filter": Method(filtered, [(sigma, t) for sigma in (0.0, 0.4, 0.6, 0.8, 1.0) for t in (0.0, 0.03, 0.06, 0.1)]),
-    "wavelet": Method(wavelet, [(weight,) for weight in (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)]),
+    "wavelet": Method(wavelet, [(weight,) for weight in (0.0001, 0.0003, 0.001, 0.003, 0.01)]),
 }

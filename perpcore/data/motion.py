@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from perpcore._checks import check_collection, check_displacement
 
-MAX_AMPLITUDE = 12 / 256  # largest respiratory amplitude over matrix size: 12 pixels at 256²
+MAX_AMPLITUDE = 20 / 256  # largest respiratory amplitude over matrix size: a deep breath, 20 pixels at 256²
 SMALLEST_JACOBIAN = 0.1
 
 

@@ -136,6 +136,7 @@ class RegistrationConfig(Config):
 
     task: str = "registration"
     loss: str = "epe"
+    steps: int = 1000
     batch_size: int = 2
     chans: int = 16
     sampling: str = "random"
