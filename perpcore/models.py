@@ -99,7 +99,8 @@ class UnrolledNet(nn.Module):
         with torch.no_grad():  # nothing to learn in it
             image = solve_sense(zero_filled, coil_sensitivities, mask, START_WEIGHT, steps=START_STEPS)
         for cascade, weight in enumerate(self.log_weight.exp()):
-            x = functional.pad(torch.view_as_real(image).permute(0, 3, 1, 2), (0, columns % 2, 0, rows % 2))
+            x = torch.view_as_real(image).to(self.log_weight.dtype).permute(0, 3, 1, 2)
+            x = functional.pad(x, (0, columns % 2, 0, rows % 2))
             network = self.networks[cascade % len(self.networks)]
             correction = network(x.contiguous(memory_format=torch.channels_last))[..., :rows, :columns]
             image = image + torch.complex(correction[:, 0], correction[:, 1])

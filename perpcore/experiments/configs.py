@@ -109,6 +109,9 @@ class ReconConfig(Config):
         super().__post_init__()
         if self.anatomy not in ANATOMIES:
             raise ValueError(f"anatomy: expected {', '.join(ANATOMIES)}, got {self.anatomy!r}")
+        methods = ("UnrolledNet", "UNet", *CLASSICAL)
+        if self.method not in methods:
+            raise ValueError(f"method: expected {', '.join(methods)}, got {self.method!r}")
 
     @property
     def label(self) -> str:
