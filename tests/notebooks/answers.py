@@ -332,7 +332,7 @@ ANSWERS = {
             f"4 * {MEASURED}": "no factor R",
             "torch.fft.ifft2(torch.fft.fft2(image) * mask)": "centre of k-space",
             f"{MEASURED}[None]": "got an array of shape (1, 64, 64)",
-            "ifft2c(fft2c(image)[mask])": "got an object of type",
+            "fft2c(image)[mask]": "got an array of shape",
             "ifft2c(fft2c(image) + mask)": "transform, mask",
         },
     ),
