@@ -6,7 +6,7 @@ import contextlib
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 import nbformat
@@ -15,6 +15,8 @@ import torch
 from answers import ANSWERS, TYPES
 from conftest import ROOT
 from teaching import OPEN, RIGHT, WRONG
+
+from perpcore.experiments.configs import Config
 
 IMPORTS = "import numpy as np\nimport torch\nfrom fractions import Fraction\nfrom perpcore import PerpLoss\n"
 FOLDER = ROOT / "notebooks" / "exercises"
@@ -27,6 +29,18 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_training() -> Iterator[None]:
+    """Where results are missing an exercise would train for hours."""
+
+    def refuse(configs: Sequence[Config], *_: object) -> None:
+        pytest.fail(f"precomputed results are missing, one of {len(configs)} like {configs[0].name}")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("perpcore.experiments.run.train_all", refuse)
+        yield
 
 
 @cache
