@@ -6,7 +6,7 @@ import contextlib
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 import nbformat
@@ -16,7 +16,8 @@ from answers import ANSWERS, TYPES
 from conftest import ROOT
 from teaching import OPEN, RIGHT, WRONG
 
-UNFINISHED = {"04", "05", "07", "08", "09", "10"}  # these notebooks and their exercises are being rewritten
+from perpcore.experiments.configs import Config
+
 IMPORTS = "import numpy as np\nimport torch\nfrom fractions import Fraction\nfrom perpcore import PerpLoss\n"
 FOLDER = ROOT / "notebooks" / "exercises"
 
@@ -28,6 +29,18 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_training() -> Iterator[None]:
+    """Where results are missing an exercise would train for hours."""
+
+    def refuse(configs: Sequence[Config], *_: object) -> None:
+        pytest.fail(f"precomputed results are missing, one of {len(configs)} like {configs[0].name}")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("perpcore.experiments.run.train_all", refuse)
+        yield
 
 
 @cache
@@ -59,8 +72,8 @@ def verdicts(name: str, answer: str) -> list[str]:
 
 def test_every_exercise_has_answers() -> None:
     numbers = {path.name[:2] for path in FOLDER.glob("*.ipynb")}
-    assert {name[:2] for name in ANSWERS} == numbers - UNFINISHED
-    assert sorted(ANSWERS) == sorted(name for n in numbers - UNFINISHED for name in exercises(n))
+    assert {name[:2] for name in ANSWERS} == numbers
+    assert sorted(ANSWERS) == sorted(name for n in numbers for name in exercises(n))
     for answers in ANSWERS.values():
         assert len(set(answers.right)) >= 3 and len(answers.wrong) >= 5
 
