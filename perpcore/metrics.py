@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Num, Shaped
 from torch import Tensor
 
-from perpcore._checks import check_displacement, check_same, single
+from perpcore._checks import check_displacement, check_same, require, single
 from perpcore.data.kspace import PIXELS
 from perpcore.losses import ssim_map
 
@@ -103,14 +103,13 @@ def evaluate_images(pred: Images, target: Images, mask: Mask | None = None) -> d
     check_same("pred", pred, "target", target)
     if not pred.is_complex():
         raise TypeError(f"pred: expected complex images, got {pred.dtype}")
-    if pred.ndim != 3:
-        raise ValueError(f"pred: expected (batch, row, column), got shape {tuple(pred.shape)}")
-    if mask is not None and mask.shape != pred.shape:
-        raise ValueError(f"mask: expected shape {tuple(pred.shape)}, got {tuple(mask.shape)}")
+    shape = tuple(pred.shape)
+    require(pred.ndim == 3, f"pred: expected (batch, row, column), got shape {shape}")
+    if mask is not None:
+        require(mask.shape == shape, f"mask: expected shape {shape}, got {tuple(mask.shape)}")
     inside = target.abs() > 0 if mask is None else mask.bool() & (target.abs() > 0)
     empty = (~inside.any(-1).any(-1)).nonzero().flatten().tolist()
-    if empty:
-        raise ValueError(f"target: images {empty} are zero everywhere (inside the mask)")
+    require(not empty, f"target: images {empty} are zero everywhere (inside the mask)")
     pred, target = single(pred), single(target)
     return {name: metric.function(pred, target, mask) for name, metric in METRICS.items()}
 
@@ -123,37 +122,31 @@ def image_norm(x: Num[Tensor, "*batch row column"]) -> Float[Tensor, "*batch"]:
 
 SMALLEST_MOTION = 0.5  # pixels of true motion below which an angle is not counted
 FIELD_METRICS: dict[str, str] = {
-    "epe": "EPE (px)",
-    "magnitude_error": "magnitude error (px)",
-    "motion_bias": "motion bias (px)",
-    "angular_error": "angular error (°)",
-    "folded_area": "folded area (%)",
-    "warp_nrmse": "warped-image NRMSE",
-}
+    "epe": "EPE (px)", "magnitude_error": "magnitude error (px)", "motion_bias": "motion bias (px)",
+    "angular_error": "angular error (°)", "folded_area": "folded area (%)", "warp_nrmse": "warped-image NRMSE",
+}  # fmt: skip
 """What is measured of a registration, and how to write it on an axis."""
 
 
 def evaluate_fields(pred: Fields, target: Fields, foreground: Shaped[Tensor, "batch *space"]) -> dict[str, PerImage]:
     """Measure displacement fields (batch, n, *space) in pixels inside `foreground` (batch, *space).
 
-    "epe": mean ‖û − u‖ (px); "magnitude_error": mean |‖û‖ − ‖u‖| (px); "motion_bias": mean
-    (‖û‖ − ‖u‖) (px); "angular_error": mean angle between
-    û and u in degrees where ‖u‖ > 0.5 px, 0 where there is no such pixel.
+    "epe": mean ‖û − u‖ (px); "magnitude_error": mean |‖û‖ − ‖u‖| (px); "motion_bias": mean (‖û‖ − ‖u‖) (px);
+    "angular_error": mean angle between û and u in degrees where ‖u‖ > 0.5 px. A pair without such a pixel has no angle:
+    its entry is 0, not NaN, so that means stay finite; who averages angles leaves these pairs out (notebook 07).
 
-    Raises TypeError or ValueError naming the argument: unequal shapes, n other than 2 or 3, values
-    that are not finite, an empty foreground.
+    Raises TypeError or ValueError naming the argument: unequal shapes, n other than 2 or 3, values that are not finite,
+    an empty foreground.
     """
     for name, field in (("pred", pred), ("target", target)):
         check_displacement(field, name)
-        if not torch.isfinite(field).all():
-            raise ValueError(f"{name}: expected finite displacements, got NaN or infinity")
+        require(bool(torch.isfinite(field).all()), f"{name}: expected finite displacements, got NaN or infinity")
     check_same("pred", pred, "target", target)
-    if foreground.shape != target[:, 0].shape:
-        raise ValueError(f"foreground: expected shape {tuple(target[:, 0].shape)}, got {tuple(foreground.shape)}")
+    expected, got = tuple(target[:, 0].shape), tuple(foreground.shape)
+    require(got == expected, f"foreground: expected shape {expected}, got {got}")
     inside = foreground.flatten(1).to(target.dtype)
     empty = (inside.sum(1) == 0).nonzero().flatten().tolist()
-    if empty:
-        raise ValueError(f"foreground: masks {empty} are empty")
+    require(not empty, f"foreground: masks {empty} are empty")
     pred, target = pred.flatten(2), target.flatten(2)
     found, true = torch.linalg.vector_norm(pred, dim=1), torch.linalg.vector_norm(target, dim=1)
     inner = (pred * target).sum(1)

@@ -48,7 +48,7 @@ LABELS, COLORS, LINES, FILLS = ({name: look[k] for name, look in _LOOK.items()} 
 """How losses and methods are written and drawn: a loss keeps its colour; another network has hollow markers."""
 
 WIDTH = 7.0  # inches: two columns of a journal
-_ZOOM = "#F0E442"
+_ZOOM = "#F0E442"  # yellow: frames and arrows in images
 
 
 def set_style(photos: bool = False) -> None:
@@ -91,15 +91,17 @@ def show_error(ax: Axes, error: np.ndarray, limit: float) -> AxesImage:
     return ax.imshow(error, cmap="RdBu_r", vmin=-limit, vmax=limit)
 
 
-def show_arrows(ax: Axes, field: Tensor, every: int, color: str = COLORS["l1"]) -> None:
-    """Show a displacement field (2, row, column) as arrows, twice as long, one per `every` pixels.
+def show_arrows(ax: Axes, field: Tensor, every: int, stretch: float) -> None:
+    """Show a displacement field (2, row, column) as arrows, `stretch` times as long, one per `every` pixels.
 
-    Displacements below 0.1 px are left out.
+    Displacements below 0.5 px are left out.
     """
-    u = to_numpy(field)[:, every // 2 :: every, every // 2 :: every]
-    u = np.where(np.hypot(*u) < 0.1, np.nan, u)
-    y, x = np.mgrid[every // 2 : field.shape[1] : every, every // 2 : field.shape[2] : every]
-    ax.quiver(x, y, u[0], u[1], color=color, angles="xy", scale_units="xy", scale=0.5, width=0.014)
+    y, x = (np.arange(every // 2, n, every) for n in field.shape[1:])
+    u = to_numpy(field)[:, y[:, None], x]
+    u = np.where(np.hypot(*u) < 0.5, np.nan, u)
+    look: dict[str, Any] = {"color": _ZOOM, "edgecolor": "black", "linewidth": 0.4, "width": 0.14 * every}
+    head: dict[str, Any] = {"headwidth": 3.3, "headlength": 3, "headaxislength": 2.8, "minlength": 0}
+    ax.quiver(x, y, *u, angles="xy", units="xy", scale_units="xy", scale=1 / stretch, **look, **head)
 
 
 def frameless(ax: Axes) -> None:
@@ -135,10 +137,10 @@ def show_reconstructions(
         column[0].set_title(LABELS[name])
         if zoom is not None:
             _show_zoom(column[0], image, peak, zoom)
-        look: dict[str, Any] = {"color": "white", "fontsize": 7, "va": "top", "linespacing": 1.0}
-        shade: dict[str, Any] = {"facecolor": "black", "alpha": 0.5, "lw": 0, "pad": 1}
+        shade = {"facecolor": "black", "alpha": 0.5, "lw": 0, "pad": 1}
+        look: dict[str, Any] = {"color": "white", "fontsize": 7, "va": "top", "linespacing": 1.0, "bbox": shade}
         if notes and name in notes:
-            column[0].text(0.03, 0.97, notes[name], transform=column[0].transAxes, bbox=shade, **look)
+            column[0].text(0.03, 0.97, notes[name], transform=column[0].transAxes, **look)
     edges = [(max(i.min() - 2, 0) - 0.5, min(i.max() + 2, n - 1) + 0.5)
              for i, n in zip(np.nonzero(foreground), foreground.shape, strict=True)]  # fmt: skip
     for ax in axes.flat:  # what is around the body is left out
@@ -243,16 +245,9 @@ def save_figure(
 ) -> None:  # fmt: skip
     """Write NAME.png, NAME.svg and NAME.json (what is drawn, to 6 digits), and show the figure.
 
-    The same numbers give byte-identical SVG and JSON.
-
-    Parameters
-    ----------
-    caption : str
-        What is drawn: every axis, symbol and colour that has no label in the figure.
-    alt : str
-        The figure in words, for readers who do not see it.
-    preset : str
-        Size of the experiments behind it; "any" where nothing is trained.
+    The same numbers give byte-identical SVG and JSON. `caption` says what is drawn: every axis, symbol and colour that
+    has no label in the figure. `alt` is the figure in words, for readers who do not see it; `preset` the size of the
+    experiments behind it, "any" where nothing is trained.
     """
     for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
         buffer = io.BytesIO()

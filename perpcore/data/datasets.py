@@ -1,9 +1,8 @@
 """Generated training, validation and test data as torch data sets.
 
-Every data set draws sample number i of its split from (seed, i) alone. So `dataset[i]`, a batch
-and a `DataLoader` see the same images, and each loss of a comparison the same ones in the same
-order. `dataset[i]` is a named tuple without batch axis, of which a `DataLoader` makes batches;
-`dataset.batch(indices)` draws several at once, which is faster.
+Every data set draws sample number i of its split from (seed, i) alone. So `dataset[i]`, a batch and a `DataLoader` see
+the same images, and each loss of a comparison the same ones in the same order. `dataset[i]` is a named tuple without
+batch axis, of which a `DataLoader` makes batches; `dataset.batch(indices)` draws several at once, which is faster.
 """
 
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from perpcore._checks import check_choice, require
 from perpcore.data import motion, phantoms
 from perpcore.data.coils import sense_adjoint, sense_forward, simulate_csm
 from perpcore.data.kspace import complex_noise, fft2c, ifft2c, sampling_mask
@@ -68,32 +68,18 @@ B = TypeVar("B", bound="tuple[Tensor, ...]")
 class Samples(Dataset[B], Generic[B]):
     """What all data sets share.
 
-    Parameters
-    ----------
-    split : {"train", "validation", "test"}
-        Training samples depend on `seed`; validation and test samples are the same for all seeds.
-    length, size : int
-        Number of samples (generated data have no end, so any will do); rows and columns.
-    accelerations : sequence of int
-        Each sample draws one of them; to evaluate at one acceleration, give that one alone.
-    sampling, noise
-        One of `kspace.MASKS`; standard deviation in each part of k-space, for images of maximum 1.
+    `split` is one of `SPLITS`; only training samples depend on `seed`. `length` is the number of samples (generated
+    data have no end, so any will do), `size` that of rows and columns. Each sample draws one of the `accelerations`; to
+    evaluate at one, give that one alone. `sampling` is one of `kspace.MASKS`, `noise` the standard deviation in each
+    part of k-space, for images of maximum 1.
     """
 
     def __init__(
-        self,
-        split: str = "train",
-        length: int = 1024,
-        *,
-        size: int = 64,
-        accelerations: Sequence[int] = (4, 8, 12),
-        sampling: str = "radial",
-        noise: float = 0.01,
-        seed: int = 0,
-        device: torch.device | str = "cpu",
-    ) -> None:
-        if split not in SPLITS:
-            raise ValueError(f"split: expected one of {', '.join(SPLITS)}, got {split!r}")
+        self, split: str = "train", length: int = 1024, *,
+        size: int = 64, accelerations: Sequence[int] = (4, 8, 12), sampling: str = "radial",
+        noise: float = 0.01, seed: int = 0, device: torch.device | str = "cpu",
+    ) -> None:  # fmt: skip
+        check_choice("split", split, SPLITS)
         self.split, self.length, self.size = split, length, size
         self.accelerations, self.sampling, self.noise = tuple(accelerations), sampling, noise
         self.seed = {"validation": 1, "test": 2}.get(split, 1000 + seed)
@@ -112,16 +98,13 @@ class Samples(Dataset[B], Generic[B]):
         """Draw samples `indices` as one batch on the device."""
         raise NotImplementedError
 
-    def _acceleration(self, rng: np.random.Generator) -> int:
-        one, *others = self.accelerations
-        return int(rng.choice(self.accelerations)) if others else one
-
     def _acquisition(self, key: list[int], n_coils: int = 1) -> tuple[Tensor, Tensor, np.random.Generator]:
         """Sampling mask and k-space noise (coil, row, column) of one sample, and the generator that goes on."""
         one, *others = self.accelerations
         rng = np.random.default_rng([*key, 0 if others else one])
         shape = (self.size, self.size)
-        mask = sampling_mask(self.sampling, shape, self._acceleration(rng), rng)
+        acceleration = int(rng.choice(self.accelerations)) if others else one
+        mask = sampling_mask(self.sampling, shape, acceleration, rng)
         return mask, self._noise((n_coils, *shape), self.noise, rng), rng
 
     @staticmethod
@@ -147,13 +130,11 @@ class Recon(Samples[ReconBatch]):
     def batch(self, indices: Sequence[int]) -> ReconBatch:
         """Draw images `indices`, each with its own mask, noise and coil sensitivities."""
         images, foreground = self.images(indices)
-        drawn = []
+        drawn, sd = [], self.target_noise if self.split == "train" else 0.0
         for index in indices:
             mask, noise, rng = self._acquisition([self.seed, index], self.n_coils)
-            sd = self.target_noise if self.split == "train" else 0.0
-            drawn.append(
-                (mask, noise, simulate_csm(self.size, self.n_coils, rng), self._noise(images.shape[1:], sd, rng))
-            )
+            csm = simulate_csm(self.size, self.n_coils, rng)
+            drawn.append((mask, noise, csm, self._noise(images.shape[1:], sd, rng)))
         mask, noise, csm, of_target = (torch.stack(x).to(images.device) for x in zip(*drawn, strict=True))
         kspace = (sense_forward(images, csm) + noise) * mask.unsqueeze(1)
         adjoint = sense_adjoint(kspace, csm)
@@ -213,8 +194,7 @@ class PhantomMotion(Samples[RegistrationBatch]):
             [*indices, *indices], self.size, seed=self.seed, kind="abdomen", roughness=0.1, texture=0.15,
             device=self.device, displacement=torch.cat([displacement, torch.zeros_like(displacement)]),
         )  # fmt: skip
-        n = len(indices)
-        return image[:n], image[n:], body[:n]
+        return *image.chunk(2), body[: len(indices)]
 
     def _undersample(self, images: Images, indices: Sequence[int], key: int) -> Images:
         drawn = [self._acquisition([self.seed, key, i])[:2] for i in indices]
@@ -228,8 +208,7 @@ def scale_to_input(zero_filled: Images, target: Images) -> tuple[Images, Images]
     That scale is known for measured data too, where the target is not.
     """
     scale = zero_filled.abs().amax((-2, -1), keepdim=True)
-    if not (scale > 0).all():
-        raise ValueError("zero_filled: expected images that are not zero everywhere")
+    require(bool((scale > 0).all()), "zero_filled: expected images that are not zero everywhere")
     return zero_filled / scale, target / scale
 
 

@@ -1,9 +1,11 @@
 """What is trained: a configuration names everything that a result depends on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
+from itertools import product
 from typing import Any, TypeVar
 
+from perpcore._checks import check_choice, require
 from perpcore.data.kspace import MASKS
 from perpcore.losses import LOSSES
 
@@ -13,6 +15,11 @@ REGISTRATION_LOSSES = ("epe", "l2", "perp_l1", "perp_l2")
 CLASSICAL = ("zero_filled", "cg_sense", "filter", "wavelet")
 ANATOMIES = {"brain": "smooth", "abdomen": "rough"}
 """The two settings of the reconstructions, fixed by how rough the phase of their images is."""
+NAMES: dict[str, Collection[str]] = {
+    "loss": LOSSES, "sampling": MASKS, "evaluate_on": ("test", "validation"), "anatomy": ANATOMIES,
+    "method": ("UnrolledNet", "UNet", *CLASSICAL), "inputs": ("complex", "magnitude"),
+}  # fmt: skip
+"""What may stand in these fields of a configuration."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +54,9 @@ class Config:
     skip_bad: bool = field(default=False, compare=False)  # leave out slices that cannot be read
 
     def __post_init__(self) -> None:
-        """Refuse names that are not known."""
-        choices: dict[str, Any] = {
-            "loss": LOSSES, "sampling": MASKS, "evaluate_on": ("test", "validation"),
-        }  # fmt: skip
-        for name, known in choices.items():
-            value = getattr(self, name)
-            if value not in known:
-                raise ValueError(f"{name}: expected {', '.join(known)}, got {value!r}")
+        for name, known in NAMES.items():
+            if hasattr(self, name):
+                check_choice(name, getattr(self, name), known)
 
     @property
     def label(self) -> str:
@@ -84,12 +86,9 @@ class Config:
 
     def _changes(self) -> list[str]:
         """Return what an ablation changed, as parts of the name."""
-        default, found = type(self)(), [f"{name}_{value}" for name, value in self.loss_options]
-        for name in ("shared", "roughness", "target_noise"):
-            value = getattr(self, name, None)  # of reconstructions only
-            if value != getattr(default, name, None):
-                found.append(f"{name}_{value}")
-        return found
+        ablated = [f for f in fields(self) if f.name in ("shared", "roughness", "target_noise")]
+        changed = [(f.name, value) for f in ablated if (value := getattr(self, f.name)) != f.default]
+        return [f"{name}_{value}" for name, value in (*self.loss_options, *changed)]
 
 
 @dataclass(frozen=True)
@@ -103,15 +102,6 @@ class ReconConfig(Config):
     n_coils: int = 4
     roughness: float | None = None  # SD in rad of the phase that no smooth trend explains; None: as measured
     target_noise: float = 0.0  # SD in each part of the training targets
-
-    def __post_init__(self) -> None:
-        """Refuse names that are not known."""
-        super().__post_init__()
-        if self.anatomy not in ANATOMIES:
-            raise ValueError(f"anatomy: expected {', '.join(ANATOMIES)}, got {self.anatomy!r}")
-        methods = ("UnrolledNet", "UNet", *CLASSICAL)
-        if self.method not in methods:
-            raise ValueError(f"method: expected {', '.join(methods)}, got {self.method!r}")
 
     @property
     def label(self) -> str:
@@ -151,12 +141,6 @@ class RegistrationConfig(Config):
     normal_flow: bool = True  # False: the network sees the two images only ("plain")
     sliding: bool = False
 
-    def __post_init__(self) -> None:
-        """Refuse names that are not known."""
-        super().__post_init__()
-        if self.inputs not in ("complex", "magnitude"):
-            raise ValueError(f"inputs: expected complex, magnitude, got {self.inputs!r}")
-
     @property
     def label(self) -> str:
         """The loss, after "cold_" without warm-up and "plain_" without normal flow."""
@@ -175,8 +159,7 @@ def from_dict(values: dict[str, Any]) -> ReconConfig | RegistrationConfig:
     """Make a configuration of its fields; inverse of `dataclasses.asdict`, also after JSON."""
     cls = RegistrationConfig if values.get("task") == "registration" else ReconConfig
     unknown = set(values) ^ {f.name for f in fields(cls)}
-    if unknown:
-        raise ValueError(f"configuration: unexpected or missing fields {sorted(unknown)}")
+    require(not unknown, f"configuration: unexpected or missing fields {sorted(unknown)}")
     lists = {k: tuple(values[k]) for k in ("accelerations", "test_subjects")}
     lists |= {k: tuple(map(tuple, values[k])) for k in ("loss_options", "reader_options")}
     return cls(**{**values, **lists})
@@ -210,9 +193,7 @@ WEIGHTS = {"recon": {"perp_l1": 10.0, "perp_l2": 100.0}, "registration": {"perp_
 WARMUP = 0.4  # share of the steps that warm starts of a registration spend on the end-point error
 
 
-def recon_configs(
-    preset: str = "quick", anatomies: Sequence[str] = tuple(ANATOMIES), **changes: Any
-) -> list[ReconConfig]:
+def recon_configs(preset: str = "quick", anatomies: Iterable[str] = ANATOMIES, **changes: Any) -> list[ReconConfig]:
     """List the comparison of notebooks 04 and 05, all else equal.
 
     Per anatomy: a run per loss and seed with the unrolled network, the same of two losses with the U-Net, and the
@@ -221,7 +202,7 @@ def recon_configs(
     """
     base = changed_preset(RECON, preset, changes)
     found = []
-    for anatomy in anatomies if base.data == "generated" else anatomies[-1:]:
+    for anatomy in anatomies if base.data == "generated" else [*anatomies][-1:]:
         there = replace(base, anatomy=anatomy)
         for seed in range(SEEDS[preset]):
             seeded = replace(there, seed=seed)
@@ -238,13 +219,10 @@ def registration_configs(preset: str = "quick", **changes: Any) -> list[Registra
     the normal flow and a plain one.
     """
     base = changed_preset(REGISTRATION, preset, changes)
-    found: list[RegistrationConfig] = []
-    for seed in range(SEEDS[preset]):
-        for normal_flow in (True, False):
-            network = replace(base, seed=seed, normal_flow=normal_flow)
-            for loss in REGISTRATION_LOSSES:
-                for warmup in {0: None, int(WARMUP * base.steps) if loss != "epe" else 0: None}:
-                    found.append(weighted(replace(network, loss=loss, warmup=warmup)))
+    found = []
+    for seed, normal_flow, loss in product(range(SEEDS[preset]), (True, False), REGISTRATION_LOSSES):
+        for warmup in dict.fromkeys((0, 0 if loss == "epe" else int(WARMUP * base.steps))):
+            found.append(weighted(replace(base, seed=seed, normal_flow=normal_flow, loss=loss, warmup=warmup)))
     return found
 
 
@@ -255,8 +233,7 @@ COMPARISONS: dict[str, Callable[..., Sequence[ReconConfig] | Sequence[Registrati
 
 def changed_preset(presets: dict[str, AnyConfig], preset: str, changes: dict[str, Any]) -> AnyConfig:
     """Change fields of a preset; noise is not added to measured data."""
-    if preset not in presets:
-        raise ValueError(f"preset: expected one of {', '.join(presets)}, got {preset!r}")
+    check_choice("preset", preset, presets)
     measured = {"noise": 0.0} if changes.get("data", "generated") != "generated" else {}
     return replace(presets[preset], **{**measured, **changes})
 

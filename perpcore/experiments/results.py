@@ -137,8 +137,7 @@ def own_results(configs: Sequence[Config]) -> list[Result]:
     """Read own results; raises ValueError naming the first that is not there."""
     results = []
     for config in configs:
-        result = load_result(own_path(config), config)
-        if result is None:
+        if (result := load_result(own_path(config), config)) is None:
             raise ValueError(f"{own_path(config)}: no result of this configuration")
         results.append(result)
     return results
@@ -161,16 +160,11 @@ def provenance(device: torch.device, seconds: float, memory_gb: float) -> dict[s
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "machine": f"{platform.system()} {platform.machine()} ({instructions}), {os.cpu_count()} CPU cores",
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "perpcore": perpcore.__version__,
-        "commit": _git_commit(),
+        "threads": torch.get_num_threads(), "python": platform.python_version(), "torch": torch.__version__,
+        "numpy": np.__version__, "perpcore": perpcore.__version__, "commit": _git_commit(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(seconds, 1),
-        "peak_memory_gb": round(memory_gb, 2),
-    }
+        "seconds": round(seconds, 1), "peak_memory_gb": round(memory_gb, 2),
+    }  # fmt: skip
 
 
 def _git_commit() -> str:

@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from perpcore._checks import require
 from perpcore._files import write_atomically
 from perpcore.data.coils import sense_adjoint, walsh_csm
 from perpcore.data.kspace import crop_center, fft2c, ifft2c
-from perpcore.data.readers.base import UnreadableFileError, Volume, is_undersampled, require
+from perpcore.data.readers.base import UnreadableFileError, Volume, is_undersampled
 from perpcore.data.readers.open import open_file, open_source
 
 KNOWN = ("fov_mm", "recon_fov_mm", "padding", "acquisition", "phase_unit", "partner", "affine")

@@ -8,8 +8,9 @@ from typing import Unpack
 
 import h5py
 
+from perpcore._checks import require
 from perpcore.data.readers import arrays, calgary, fastmri, mrd, nifti
-from perpcore.data.readers.base import Options, UnreadableFileError, Volume, naming, require
+from perpcore.data.readers.base import Options, UnreadableFileError, Volume, naming
 
 FORMATS = {"fastmri": fastmri, "calgary": calgary, "mrd": mrd, "nifti": nifti, "arrays": arrays}
 SUFFIXES = (".h5", ".hdf5", ".mrd", ".npy", ".npz", ".mat", ".nii", ".nii.gz", ".cfl")
