@@ -18,16 +18,12 @@ from perpcore.statistics import holm, mean_interval, mean_test
 
 FINDINGS = ("holds", "fails", "open")
 VERDICTS = ("reproduced", "mixed", "open", "not reproduced", "not tested at this preset")
-SETTINGS = {"brain": "smooth", "abdomen": "rough"}
-"""Reconstructions of generated brains and abdomens, by the roughness of their phase."""
+SETTINGS = {"brain": "smooth", "abdomen": "rough"}  # generated images, by the roughness of their phase
 ACCELERATIONS = ("4", "8", "12")
 
 
 class Check(NamedTuple):
-    """A statistic, and the side of a threshold on which it must lie.
-
-    `compute` gives its (seed, image) values, or a single one, from the numbers of a figure.
-    """
+    """A statistic, of (seed, image) values or a single one, and the side of a threshold on which it must lie."""
 
     statistic: str
     side: str
@@ -91,8 +87,8 @@ def _speed(loss: str, anatomy: str) -> Check:
 
 
 def _motion(metric: str, side: str) -> Check:
-    difference = f"{metric}: perp_l2 − epe"
-    return Check(difference, side, 0.0, lambda n: np.subtract(n["perp_l2"][metric], n["epe"][metric]))
+    what = f"{metric}: perp_l2 − epe"
+    return Check(what, side, 0.0, lambda n: np.subtract(n["perp_l2"][metric], n["epe"][metric]))
 
 
 def _length(loss: str, side: str, threshold: float) -> Check:
@@ -176,8 +172,7 @@ def verdict_of(findings: Sequence[str]) -> str:
 def agreement(committed: dict[str, Any], reproduced: dict[str, Any]) -> pd.DataFrame:
     """Set the statistics of two `judge` results side by side, one row per check.
 
-    Two means agree where they differ by no more than the tolerance: three standard deviations of the committed seeds,
-    or 1 % of the committed mean where there is one seed.
+    Means agree within three standard deviations of the committed seeds, or 1 % of the mean where there is one seed.
     """
     rows = []
     for ours, theirs in zip(committed["claims"], reproduced["claims"], strict=True):

@@ -1,7 +1,4 @@
-"""Reconstructions without a network: what a trained one has to beat.
-
-A method takes a `ReconBatch` and its parameters, of which `run.tune` chooses the best for validation images.
-"""
+"""Reconstructions without a network, of a `ReconBatch` and parameters that `run.tune` chooses on validation images."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -29,10 +26,7 @@ def cg_sense(batch: ReconBatch, weight: float) -> Images:
 
 
 def filtered(batch: ReconBatch, sigma: float, threshold: float) -> Images:
-    """Blur CG-SENSE with a Gaussian of `sigma` pixels; set to 0 what is dark around.
-
-    `threshold` is a share of the largest local mean of the magnitude.
-    """
+    """Blur CG-SENSE by `sigma` pixels; 0 where the local mean is below `threshold`, a share of its maximum."""
     image = _blur(cg_sense(batch, FILTER_WEIGHT), sigma)
     local = functional.avg_pool2d(image.abs().unsqueeze(1), 3, 1, 1).squeeze(1)
     kept: Images = image * (local > threshold * local.amax((-2, -1), keepdim=True))

@@ -1,7 +1,6 @@
-"""Quality of reconstructed images and of displacement fields: one number per sample.
+"""Quality of images and displacement fields, one number per sample.
 
-Every metric of images takes ``(pred, target, mask)``: complex images (batch, row, column) and the
-foreground as a boolean mask of the same shape, and returns (batch,) real numbers.
+Metrics of images take complex images and a boolean foreground, (batch, row, column), and return (batch,).
 """
 
 from collections.abc import Callable
@@ -47,10 +46,7 @@ def complex_nrmse(pred: Images, target: Images, mask: Mask | None = None) -> Per
 
 
 def phase_error(pred: Images, target: Images, mask: Mask | None = None) -> PerImage:
-    """Return the mean of |Δφ| in rad inside the mask, weighted with |Y|; 0 … π, without wraps.
-
-    Δφ is the angle of the inner product Ŷ·conj(Y), not a difference of two angles.
-    """
+    """Return the mean of |∠(Ŷ·conj(Y))| in rad inside the mask, weighted with |Y|: 0 … π, without wraps."""
     weight = target.abs()
     return _mean((pred * target.conj()).angle().abs() * weight, mask) / _mean(weight, mask)
 
@@ -69,9 +65,7 @@ def _mean(values: Tensor, mask: Mask | None) -> PerImage:
 
 def _magnitude(x: Images) -> Tensor:
     # On a CPU twice as fast as abs(), which guards against overflow above 10¹⁹ (float32).
-    if not x.is_complex():
-        return x.abs()
-    return (x.real.square() + x.imag.square()).sqrt_()
+    return (x.real.square() + x.imag.square()).sqrt_() if x.is_complex() else x.abs()
 
 
 class Metric(NamedTuple):
@@ -97,8 +91,7 @@ METRICS: dict[str, Metric] = {
 def evaluate_images(pred: Images, target: Images, mask: Mask | None = None) -> dict[str, PerImage]:
     """Take all of METRICS for a batch of complex images.
 
-    Raises TypeError or ValueError for inputs that are not complex, unequal in shape or not
-    (batch, row, column), for an empty mask and for a target that is zero throughout.
+    Raises TypeError or ValueError for other shapes or dtypes, an empty mask and a target that is zero throughout.
     """
     check_same("pred", pred, "target", target)
     if not pred.is_complex():
@@ -112,12 +105,6 @@ def evaluate_images(pred: Images, target: Images, mask: Mask | None = None) -> d
     require(not empty, f"target: images {empty} are zero everywhere (inside the mask)")
     pred, target = single(pred), single(target)
     return {name: metric.function(pred, target, mask) for name, metric in METRICS.items()}
-
-
-def image_norm(x: Num[Tensor, "*batch row column"]) -> Float[Tensor, "*batch"]:
-    """Return the Euclidean norm over rows and columns."""
-    norm: Tensor = torch.linalg.vector_norm(x, dim=PIXELS)
-    return norm
 
 
 SMALLEST_MOTION = 0.5  # pixels of true motion below which an angle is not counted

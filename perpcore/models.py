@@ -49,10 +49,7 @@ class UNet(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, image: Images, *acquisition: Tensor) -> Images:
-        """Return corrected images of any size; complex128 is computed in the dtype of the weights.
-
-        `acquisition`, what an `UnrolledNet` needs besides the image, is not looked at.
-        """
+        """Return corrected images of any size in the dtype of the image; `acquisition` is not looked at."""
         fits, got = image.ndim == 3 and image.is_complex(), f"{image.dtype} of shape {tuple(image.shape)}"
         require(fits, f"image: expected complex (batch, row, column), got {got}")
         return _corrected(image, self._correct, 2**self.num_pool_layers, self.out.weight.dtype)
@@ -74,9 +71,7 @@ class UnrolledNet(nn.Module):
 
     Begins with CG-SENSE. Each cascade: z = x + CNN(x), then x = argmin ‖A x − y‖² + λ‖x − z‖² with its own learnt λ
     and, unless `shared`, its own CNN. The CNNs work at half resolution, on blocks of 2 × 2 pixels: a quarter of the
-    time, twice the field of view.
-
-    `chans` are the channels of the hidden layers, `cg_steps` the iterations of a cascade.
+    time, twice the field of view. `chans` are the channels of the hidden layers, `cg_steps` the iterations per cascade.
     """
 
     def __init__(self, n_cascades: int = 3, chans: int = 32, cg_steps: int = 4, shared: bool = False) -> None:
@@ -119,7 +114,6 @@ class MotionNet(nn.Module):
     images, the field and, with `normal_flow`, the normal flow: the displacement along the image gradient that explains
     the difference of the images to first order. It tells the network the direction of the motion, which a small network
     without it needs hundreds of steps to find.
-
     With `in_channels` 1 it sees magnitudes, with 2 complex images. `chans` are the channels of the hidden layers; the
     coarsest of the `levels` is 2^(levels − 1) times smaller.
     """

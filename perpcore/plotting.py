@@ -52,10 +52,7 @@ _ZOOM = "#F0E442"  # yellow: frames and arrows in images
 
 
 def set_style(photos: bool = False) -> None:
-    """Set the one style of all figures; also makes SVG output reproducible.
-
-    With `photos` a notebook shows its pictures as JPEG: a tenth of the size for MR images.
-    """
+    """Set the style of all figures, SVG reproducible; with `photos` notebooks show JPEG, a tenth of the size."""
     plt.ioff()  # figures are displayed by `show`, with their alternative text
     if photos:
         set_matplotlib_formats("jpeg", pil_kwargs={"quality": 85})
@@ -92,10 +89,7 @@ def show_error(ax: Axes, error: np.ndarray, limit: float) -> AxesImage:
 
 
 def show_arrows(ax: Axes, field: Tensor, every: int, stretch: float) -> None:
-    """Show a displacement field (2, row, column) as arrows, `stretch` times as long, one per `every` pixels.
-
-    Displacements below 0.5 px are left out.
-    """
+    """Show a field (2, row, column) as arrows every `every` pixels, `stretch` times as long; none below 0.5 px."""
     y, x = (np.arange(every // 2, n, every) for n in field.shape[1:])
     u = to_numpy(field)[:, y[:, None], x]
     u = np.where(np.hypot(*u) < 0.5, np.nan, u)
@@ -126,7 +120,7 @@ def show_reconstructions(
     peak = float(np.quantile(np.abs(target), 0.998))
     pixels = np.stack([to_numpy(image) for image in images.values()])
     errors, turns = np.abs(pixels) - np.abs(target), np.angle(pixels * target.conj())
-    limits = [float(np.quantile(np.abs(x[1:, foreground]), 0.97)) or 1.0 for x in (errors, turns)]
+    limits = [float(np.quantile(np.abs(z[1:, foreground]), 0.97)) or 1.0 for z in (errors, turns)]
     for column, name, image, error, turn in zip(axes.T, images, pixels, errors, turns, strict=True):
         shown = [
             show_magnitude(column[0], image, peak),
@@ -136,7 +130,11 @@ def show_reconstructions(
         ]
         column[0].set_title(LABELS[name])
         if zoom is not None:
-            _show_zoom(column[0], image, peak, zoom)
+            y, x, size = zoom
+            inset = column[0].inset_axes((0.6, 0.0, 0.4, 0.4))
+            show_magnitude(inset, image[y : y + size, x : x + size], peak)
+            inset.spines[:].set(visible=True, color=_ZOOM)
+            column[0].add_patch(Rectangle((x - 0.5, y - 0.5), size, size, fill=False, ec=_ZOOM, lw=0.7))
         shade = {"facecolor": "black", "alpha": 0.5, "lw": 0, "pad": 1}
         look: dict[str, Any] = {"color": "white", "fontsize": 7, "va": "top", "linespacing": 1.0, "bbox": shade}
         if notes and name in notes:
@@ -153,14 +151,6 @@ def show_reconstructions(
         bar = figure.colorbar(drawn, ax=row, label=label, shrink=0.9, pad=0.01, aspect=10)
         if drawn is shown[2]:
             bar.set_ticks([-np.pi, 0, np.pi], labels=["−π", "0", "π"])
-
-
-def _show_zoom(ax: Axes, pixels: np.ndarray, peak: float, zoom: tuple[int, int, int]) -> None:
-    row, column, size = zoom
-    inset = ax.inset_axes((0.6, 0.0, 0.4, 0.4))
-    show_magnitude(inset, pixels[row : row + size, column : column + size], peak)
-    inset.spines[:].set(visible=True, color=_ZOOM)
-    ax.add_patch(Rectangle((column - 0.5, row - 0.5), size, size, fill=False, ec=_ZOOM, lw=0.7))
 
 
 def draw_levels(
@@ -228,17 +218,6 @@ def calibration_curve(
     return table[kept].assign(**dict(zip(("bias", "low", "high"), columns, strict=True)))
 
 
-def draw_calibration(axes: Sequence[Axes], curves: dict[str, pd.DataFrame], limits: tuple[float, float]) -> None:
-    """Draw predicted against true length, and the relative bias with its interval over seeds."""
-    for name, curve in curves.items():
-        draw_band(axes[0], name, curve.target, curve.pred, curve.pred, curve.pred)
-        draw_band(axes[1], name, curve.target, curve.low, curve.bias, curve.high)
-    top = max(curve.target.max() for curve in curves.values())
-    axes[0].plot([0, top], [0, top], color="0.6", lw=0.6)
-    axes[1].axhline(0, color="0.6", lw=0.6)
-    axes[1].set(ylim=limits, ylabel="relative bias (%)")
-
-
 def save_figure(
     fig: Figure, folder: Path | str, name: str, numbers: dict[str, Any],
     *, caption: str, alt: str, preset: str = "any",
@@ -259,8 +238,7 @@ def save_figure(
 
 def show(fig: Figure, *, caption: str = "", alt: str) -> None:
     """Display a figure with its alternative text, its caption below it, and close it."""
-    spoken = {"alt": alt}
-    display(fig, metadata={"image/png": spoken, "image/jpeg": spoken})
+    display(fig, metadata=dict.fromkeys(("image/png", "image/jpeg"), {"alt": alt}))
     if caption:
         display(Markdown(f"*{caption}*"))
     plt.close(fig)

@@ -71,10 +71,7 @@ def paired_test(values: np.ndarray, reference: np.ndarray) -> float:
 
 
 def mean_test(values: np.ndarray, expected: float) -> float:
-    """p of the hypothesis that the mean of (seed, image) values is `expected`, as in `paired_test`.
-
-    A single value is exact: p is 0, or 1 where it equals `expected`.
-    """
+    """p of (seed, image) values having the mean `expected`, as in `paired_test`; a single value is exact: 0 or 1."""
     values = np.atleast_2d(np.asarray(values, dtype=float))
     if values.size == 1:
         return float(values.item() == expected)
@@ -82,10 +79,7 @@ def mean_test(values: np.ndarray, expected: float) -> float:
 
 
 def effect_size(values: np.ndarray, reference: np.ndarray) -> float:
-    """Matched-pairs rank-biserial correlation (Kerby 2014) of images averaged over their seeds.
-
-    −1 … 1: share of the rank sum in which `values` is larger, minus that in which it is smaller; 0 where all agree.
-    """
+    """Matched-pairs rank-biserial correlation (Kerby 2014), −1 … 1, of images averaged over seeds; 0: all agree."""
     a, b = (np.atleast_2d(np.asarray(v, dtype=float)).mean(0) for v in (values, reference))
     difference = (a - b)[a != b]
     if not difference.size:

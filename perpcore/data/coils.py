@@ -17,10 +17,7 @@ COIL_DISTANCE = 1.3  # of coils from the centre, in units of half the field of v
 
 
 def sense_forward(image: Image, coil_sensitivities: Coils, mask: Sampling | None = None) -> Coils:
-    """A x = mask · F(S x): image (batch, row, column) → k-space (batch, coil, row, column).
-
-    `mask` is (row, column) or (batch, row, column), real or boolean.
-    """
+    """A x = mask · F(S x), (batch, coil, row, column); `mask` ([batch,] row, column) is real or boolean."""
     expected, got = tuple(coil_sensitivities.select(-3, 0).shape), tuple(image.shape)
     require(got == expected, f"image: expected shape {expected}, got {got}")
     kspace = fft2c(coil_sensitivities * image.unsqueeze(-3))
@@ -73,10 +70,9 @@ def solve_sense(
 
 
 def simulate_csm(size: int, coils: int, rng: np.random.Generator) -> Complex[Tensor, "{coils} {size} {size}"]:
-    """Smooth complex sensitivities (coil, row, column), complex64, of Σ|S|² = 1.
+    """Smooth complex sensitivities (coil, row, column), complex64, of Σ|S|² = 1, of coils on a circle around the image.
 
-    Coils sit on a circle around the field of view, turned at random; each has the magnitude of a loop's field on
-    its axis and a slowly varying phase of its own.
+    Each has the magnitude of a loop's field on its axis, and a slowly varying phase.
     """
     require(coils >= 1 and size >= 1, f"coils, size: expected at least 1, got {coils} and {size}")
     axis = (np.arange(size) - size // 2) * (2 / size)

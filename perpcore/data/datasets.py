@@ -23,8 +23,7 @@ Images = Complex[Tensor, "batch row column"]
 Masks = Bool[Tensor, "batch row column"]
 
 SPLITS = ("train", "validation", "test")
-FOREGROUND = 0.1
-"""A measured pixel above this share of the image's maximum is foreground."""
+FOREGROUND = 0.1  # a measured pixel above this share of the image's maximum is foreground
 
 
 class ReconBatch(NamedTuple):
@@ -44,10 +43,7 @@ class ReconBatch(NamedTuple):
 
 
 class RegistrationBatch(NamedTuple):
-    """Two zero-filled images, the true displacement in pixels, and both images fully sampled.
-
-    Displacement and foreground belong to the fixed image; see `motion` for the convention.
-    """
+    """Two zero-filled images, the displacement (px) and foreground of the fixed one, and both fully sampled."""
 
     fixed: Images
     moving: Images
@@ -113,10 +109,9 @@ class Samples(Dataset[B], Generic[B]):
 
 
 class Recon(Samples[ReconBatch]):
-    """Fully sampled images seen by `n_coils` generated coils, undersampled, with noise in each coil.
+    """`images`, which subclasses bring, seen by `n_coils` generated coils, undersampled, with noise in each coil.
 
-    `target_noise` is the standard deviation of noise in each part of the training targets, for images of maximum 1.
-    Subclasses bring the `images`.
+    `target_noise` is the SD of noise in each part of the training targets, for images of maximum 1.
     """
 
     def __init__(self, *args: Any, n_coils: int = 4, target_noise: float = 0.0, **options: Any) -> None:
@@ -144,11 +139,7 @@ class Recon(Samples[ReconBatch]):
 
 
 class PhantomRecon(Recon):
-    """Generated images of `anatomy`, "brain" or "abdomen".
-
-    `roughness` is the SD in rad of what a smooth trend does not explain of the phase; by default that of measured
-    images (`phantoms.ROUGHNESS`).
-    """
+    """Generated images of `anatomy`, "brain" or "abdomen"; `roughness` in rad as in `phantoms.generate`."""
 
     def __init__(self, *args: Any, anatomy: str = "brain", roughness: float | None = None, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -163,10 +154,7 @@ class PhantomRecon(Recon):
 
 
 class PhantomMotion(Samples[RegistrationBatch]):
-    """Two undersampled states of generated torsos in coronal view, and the motion between them.
-
-    `sliding` makes the motion slide along the chest wall.
-    """
+    """Two undersampled states of generated torsos (coronal) and their motion; `sliding`: along the chest wall."""
 
     def __init__(self, *args: Any, sliding: bool = False, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -181,10 +169,7 @@ class PhantomMotion(Samples[RegistrationBatch]):
         """Draw pairs `indices`, each image with its own mask and noise."""
         displacement = motion.respiratory(indices, self.size, seed=self.seed, sliding=self.sliding, device=self.device)
         fixed_full, moving_full, foreground = self._states(indices, displacement)
-        fixed, moving = (
-            scale_to_input(self._undersample(images, indices, key), images)[0]
-            for key, images in ((17, fixed_full), (18, moving_full))
-        )
+        fixed, moving = self._undersample(fixed_full, indices, 17), self._undersample(moving_full, indices, 18)
         return RegistrationBatch(fixed, moving, displacement, foreground, fixed_full, moving_full)
 
     def _states(self, indices: Sequence[int], displacement: Tensor) -> tuple[Tensor, ...]:
@@ -199,14 +184,11 @@ class PhantomMotion(Samples[RegistrationBatch]):
     def _undersample(self, images: Images, indices: Sequence[int], key: int) -> Images:
         drawn = [self._acquisition([self.seed, key, i])[:2] for i in indices]
         masks, noise = (torch.stack(x).to(images.device) for x in zip(*drawn, strict=True))
-        return ifft2c((fft2c(images) + noise[:, 0]) * masks)
+        return scale_to_input(ifft2c((fft2c(images) + noise[:, 0]) * masks), images)[0]
 
 
 def scale_to_input(zero_filled: Images, target: Images) -> tuple[Images, Images]:
-    """Divide both by the maximum magnitude of the zero-filled image.
-
-    That scale is known for measured data too, where the target is not.
-    """
+    """Divide both by the zero-filled image's maximum magnitude: known for measured data, where the target is not."""
     scale = zero_filled.abs().amax((-2, -1), keepdim=True)
     require(bool((scale > 0).all()), "zero_filled: expected images that are not zero everywhere")
     return zero_filled / scale, target / scale

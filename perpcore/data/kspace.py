@@ -1,8 +1,4 @@
-"""Fourier transforms, undersampling masks and noise of Cartesian MRI.
-
-Images and k-space are complex tensors (..., row, column), with the centre of k-space (DC) at index n // 2.
-Masks are boolean tensors, True where k-space is sampled.
-"""
+"""Fourier transforms, boolean sampling masks and noise: tensors (..., row, column), the centre (DC) at n // 2."""
 
 import numpy as np
 import torch

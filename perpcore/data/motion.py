@@ -26,10 +26,7 @@ SMALLEST_JACOBIAN = 0.1
 def warp(
     image: Num[Tensor, "batch *space"], displacement: Float[Tensor, "batch n *grid"]
 ) -> Num[Tensor, "batch *space"]:
-    """image(x + u(x)) by linear interpolation; beyond the border the border's value.
-
-    The image is real or complex, (batch, [channel,] *space); n = 2 or 3 is the number of space axes.
-    """
+    """image(x + u(x)), linear interpolation, the border's value beyond; real or complex (batch, [channel,] *space)."""
     check_displacement(displacement)
     n, space = displacement.shape[1], displacement.shape[2:]
     wanted, got = f"(batch, [channel,] *space) like displacement {tuple(displacement.shape)}", tuple(image.shape)
@@ -68,7 +65,6 @@ def respiratory(
     Mostly head–feet, largest at the diaphragm, fading smoothly towards the shoulders, the pelvis and the body wall, and
     less at the spine. Amplitudes are uniform up to MAX_AMPLITUDE·size pixels, in either direction; a smooth deformation
     of a tenth to a quarter of that is added. Each field is shrunk until its Jacobian exceeds 0.1 everywhere: no folds.
-
     `size` is the number of pixels along each axis, at least 16; `dims` 2 is the coronal plane, 3 the volume. With
     `sliding` the motion stops along the chest wall within about four pixels.
     """

@@ -81,10 +81,10 @@ def generate(
     fine = TEXTURE[kind] if texture is None else texture
     drawn = [_draw(seed, int(index), kind, rough, fine) for index in indices]
     fields = [torch.from_numpy(np.stack(f)).float().to(device) for f in zip(*drawn, strict=True)]
-    parameters = _Parameters(*fields)  # type: ignore[arg-type]
+    parameters: Any = _Parameters(*fields)  # type: ignore[arg-type]
     axis = (torch.arange(size, device=device) - size // 2) * (2 / size)
     position = torch.stack(torch.broadcast_tensors(axis[None, None, :], axis[None, :, None]), 1)
-    waves = _sum_waves(parameters.waves, axis)  # type: ignore[arg-type]
+    waves = _sum_waves(parameters.waves, axis)
     if displacement is not None:
         position = position + displacement * (2 / size)
         waves = warp(waves, displacement)
@@ -117,10 +117,7 @@ def _draw(seed: int, index: int, kind: str, roughness: float, texture: float) ->
 
 
 def _waves(rng: np.random.Generator, bands: Sequence[tuple[float, float, float]]) -> np.ndarray:
-    """Random plane waves, wave numbers from low to high in rad per half field of view, together of an SD.
-
-    One field for each (low, high, SD). Log-uniform wave numbers: as much variance in each octave of scale.
-    """
+    """Random plane waves, a field per (low, high, SD): wave numbers, log-uniform, in rad per half field of view."""
     low, high, sd = np.array(bands).T[..., None]
     share, angle, shift = rng.uniform(size=(3, len(bands), _WAVES))
     k = low * (high / low) ** share
@@ -222,10 +219,7 @@ def _shape(
     rng: np.random.Generator, x: float, y: float, a: float, b: float, value: float, tilt: float = 0.0,
     rough: float = 0.06, edge: float = 0.02, vessels: float = 0.0, phase: float = 0.0,
 ) -> np.ndarray:  # fmt: skip
-    """One organ: an ellipse with its outline bent by `rough`, its signal, and by how much its vessels differ from it.
-
-    Returns centre, half axes, tilt (rad), edge width, magnitude, vessels, phase (rad), cosines and sines of the bend.
-    """
+    """One organ: centre, half axes, tilt (rad), edge width, magnitude, vessels, phase (rad), bend (cosines, sines)."""
     jitter = rng.uniform(0.92, 1.08, 2)
     bend = rough * rng.normal(size=(2, _HARMONICS)) / np.arange(1, _HARMONICS + 1)
     shift = rng.normal(0, 0.015, 2)
@@ -295,7 +289,7 @@ def _paint_abdomen(p: Any, position: Tensor, waves: Tensor) -> tuple[Tensor, Ten
 
 
 def _inside(shape: Tensor, position: Tensor, box: bool) -> tuple[Tensor, Tensor]:
-    """Return the distance from a shape's centre, 1 on its ellipse, and how far a pixel is inside the bent outline.
+    """Distance from a shape's centre, 1 on its ellipse, and how far a pixel is inside the bent outline.
 
     `box` makes straighter sides. One shape at a time: these tensors fit in the processor's cache.
     """

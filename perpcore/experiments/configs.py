@@ -13,8 +13,7 @@ RECON_LOSSES = ("l1", "l2", "ssim", "perp_l1", "perp_l2", "perp_ssim")
 UNET_LOSSES = ("l2", "perp_l2")  # of the second network: what does the network change?
 REGISTRATION_LOSSES = ("epe", "l2", "perp_l1", "perp_l2")
 CLASSICAL = ("zero_filled", "cg_sense", "filter", "wavelet")
-ANATOMIES = {"brain": "smooth", "abdomen": "rough"}
-"""The two settings of the reconstructions, fixed by how rough the phase of their images is."""
+ANATOMIES = {"brain": "smooth", "abdomen": "rough"}  # the settings of reconstructions: how rough the phase is
 NAMES: dict[str, Collection[str]] = {
     "loss": LOSSES, "sampling": MASKS, "evaluate_on": ("test", "validation"), "anatomy": ANATOMIES,
     "method": ("UnrolledNet", "UNet", *CLASSICAL), "inputs": ("complex", "magnitude"),
@@ -24,10 +23,7 @@ NAMES: dict[str, Collection[str]] = {
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that determines a result, for both tasks.
-
-    Images are scaled so that the zero-filled image has maximum 1; `weight` is w at that scaling.
-    """
+    """Everything that determines a result; `weight` is w for images scaled to a maximum of 1 when zero-filled."""
 
     task: str = "recon"
     loss: str = "l2"
@@ -149,7 +145,6 @@ class RegistrationConfig(Config):
 
     @property
     def network(self) -> tuple[str, dict[str, Any]]:
-        """A `MotionNet`."""
         in_channels = 1 if self.inputs == "magnitude" else 2
         arguments = {"in_channels": in_channels, "chans": self.chans, "levels": self.levels}
         return "MotionNet", {**arguments, "normal_flow": self.normal_flow}
@@ -194,11 +189,9 @@ WARMUP = 0.4  # share of the steps that warm starts of a registration spend on t
 
 
 def recon_configs(preset: str = "quick", anatomies: Iterable[str] = ANATOMIES, **changes: Any) -> list[ReconConfig]:
-    """List the comparison of notebooks 04 and 05, all else equal.
+    """List the comparison of notebooks 04 and 05: all losses and seeds, the U-Net and the classical methods.
 
-    Per anatomy: a run per loss and seed with the unrolled network, the same of two losses with the U-Net, and the
-    classical methods. `changes` are fields to change in all of them; measured `data` have one anatomy and no noise is
-    added to them.
+    `changes` are fields to change in all; measured `data` have one anatomy and no noise is added to them.
     """
     base = changed_preset(RECON, preset, changes)
     found = []
@@ -213,11 +206,7 @@ def recon_configs(preset: str = "quick", anatomies: Iterable[str] = ANATOMIES, *
 
 
 def registration_configs(preset: str = "quick", **changes: Any) -> list[RegistrationConfig]:
-    """List the comparison of notebooks 06 and 07.
-
-    Every loss from a cold start and after the same warm-up with the end-point error, each with a network that sees
-    the normal flow and a plain one.
-    """
+    """List the comparison of notebooks 06 and 07: each loss, cold and warmed up by EPE, with normal flow and plain."""
     base = changed_preset(REGISTRATION, preset, changes)
     found = []
     for seed, normal_flow, loss in product(range(SEEDS[preset]), (True, False), REGISTRATION_LOSSES):

@@ -1,8 +1,4 @@
-"""Results: one HDF5 file per run, found by the name of its configuration.
-
-Precomputed results come with the project in data/results/<preset>/, own ones lie in data/runs/<preset>/. Both belong
-to `RESULTS_VERSION`.
-"""
+"""Results: HDF5 files in data/results/<preset>/ (precomputed) and data/runs/<preset>/ (own), by configuration."""
 
 import io
 import json
@@ -68,10 +64,7 @@ def own_path(config: Config) -> Path:
 
 
 def load_result(path: Path, config: Config) -> Result | None:
-    """Read the result of a configuration; None where there is no file, or one of another or another `RESULTS_VERSION`.
-
-    Raises DamagedResultError naming a file that cannot be read.
-    """
+    """Read a result; None where none of this configuration and `RESULTS_VERSION` is. Raises DamagedResultError."""
     if not path.exists():
         return None
     with _reading(path) as file:
@@ -83,10 +76,9 @@ def load_result(path: Path, config: Config) -> Result | None:
 
 
 def write_result(path: Path, result: Result, *, half_weights: bool = False) -> None:
-    """Write a result whole or not at all; HDF5's checksums will show damage.
+    """Write a result whole or not at all, with checksums; examples are kept in half precision.
 
-    Examples are kept in half precision (they are looked at, not measured); with `half_weights` the weights too, rounded
-    to the 8 significant bits of bfloat16, which compress better.
+    With `half_weights` weights are rounded to the 8 significant bits of bfloat16, which compress better.
     """
     groups = {name: {column: v.to_numpy() for column, v in getattr(result, name).items()} for name in _TABLES}
     groups["examples"] = {n: np.stack([z.real, z.imag], -1).astype(np.float16) for n, z in result.examples.items()}

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from perpcore._checks import require
 from perpcore.classical import METHODS
 from perpcore.data.datasets import PhantomMotion, PhantomRecon, RegistrationBatch, Samples
+from perpcore.data.kspace import PIXELS
 from perpcore.data.measured import MeasuredMotion, MeasuredRecon
 from perpcore.data.motion import jacobian_determinant, warp
 from perpcore.data.readers.open import fingerprint, open_source
@@ -27,7 +28,7 @@ from perpcore.experiments.configs import Config, ReconConfig, RegistrationConfig
 from perpcore.experiments.results import Result, Summary, load_result, own_path, write_result
 from perpcore.experiments.trials import Trial
 from perpcore.losses import LOSSES
-from perpcore.metrics import evaluate_fields, evaluate_images, image_norm, psnr
+from perpcore.metrics import evaluate_fields, evaluate_images, psnr
 from perpcore.models import MODELS, parameter_count
 from perpcore.training import fit, peak_memory, pick_device
 
@@ -37,10 +38,7 @@ MOTION_BINS = np.linspace(0, 1, 13)  # of |u| over the largest amplitude of the 
 
 
 def train(config: Config, device: str = "auto", *, path: Path | None = None, progress: bool = True) -> Result:
-    """Train and test a configuration and keep its result in `path`, by default `own_path`.
-
-    Idempotent: a result that is there is returned. A run that was killed continues from its last checkpoint.
-    """
+    """Make a result in `path`, by default `own_path`: one that is there is returned, a run that was killed goes on."""
     path, where = path or own_path(config), pick_device(device)
     if (done := load_result(path, config)) is not None:
         return done
@@ -87,19 +85,14 @@ def tune(method: str, validation: Sequence[Samples[Any]], count: int) -> dict[in
     chosen = {}
     for samples in validation:
         batch = samples.batch(range(count))
-
-        def quality(parameters: tuple[float, ...], batch: Any = batch) -> float:
-            return float(psnr(reconstruct(batch, *parameters), batch.target, batch.foreground).mean())
-
-        chosen[samples.accelerations[0]] = max(grid, key=quality)
+        chosen[samples.accelerations[0]] = max(
+            grid, key=lambda p: psnr(reconstruct(batch, *p), batch.target, batch.foreground).mean().item()
+        )
     return chosen
 
 
 def open_data(config: Config, device: torch.device | str = "cpu") -> Callable[[str, int | None], Samples[Any]]:
-    """Open the images of a run: a function from split and acceleration (None: mixed) to data.
-
-    Raises ValueError where the files of measured images are not those of the configuration.
-    """
+    """Open images: a function of split and acceleration (None: mixed); ValueError for other files than the run's."""
     generated, is_recon = config.data == "generated", isinstance(config, ReconConfig)
     names = ["size", "sampling", "noise", "seed", *(("n_coils", "target_noise") if is_recon else ("sliding",))]
     kind: Callable[..., Samples[Any]]
@@ -154,8 +147,7 @@ class Evaluation(NamedTuple):
     examples: dict[str, np.ndarray]
 
 
-Predict = Callable[[Any, int], Tensor]
-"""Prediction from a batch and its acceleration."""
+Predict = Callable[[Any, int], Tensor]  # from a batch and its acceleration
 
 
 def of_network(model: nn.Module) -> Predict:
@@ -199,7 +191,8 @@ def _measure(pred: Tensor, batch: Any) -> tuple[dict[str, Tensor], np.ndarray]:
     metrics["folded_area"] = 100 * folded.sum((-2, -1)) / inside.sum((-2, -1))
     reference = batch.fixed_full.abs() * inside
     error = warp(batch.moving_full.abs(), pred) * inside - reference
-    metrics["warp_nrmse"] = image_norm(error) / image_norm(reference)
+    size = partial(torch.linalg.vector_norm, dim=PIXELS)
+    metrics["warp_nrmse"] = size(error) / size(reference)
     true, found = (torch.linalg.vector_norm(u, dim=1)[inside] for u in (batch.target, pred))
     return metrics, _sums(true / PhantomMotion.largest(pred.shape[-1]), true, found, MOTION_BINS)
 
@@ -217,10 +210,7 @@ def baseline(config: RegistrationConfig) -> Evaluation:
 
 
 def train_all(configs: Sequence[Config], device: str = "auto", workers: int = 0) -> None:
-    """Train what has no own result yet, several runs at a time, and print progress.
-
-    `workers` 0 is one per CPU core (at most 8), or one on a GPU.
-    """
+    """Train what has no own result; `workers` 0: one per CPU core (at most 8), or one on a GPU. Prints progress."""
     missing = [c for c in dict.fromkeys(configs) if load_result(own_path(c), c) is None]
     if not missing:
         return
@@ -256,8 +246,7 @@ def load_or_train(
 ) -> dict[str, list[Result]]:
     """Return results by `Config.label`, one per seed, and print where they came from.
 
-    The precomputed results where the project has all of them, else own runs, training those that are missing; never a
-    mixture of both. `own_runs` passes over the precomputed ones.
+    All precomputed ones, but with `own_runs`; else all own ones, training what is missing: never a mixture of both.
     """
     found = [] if own_runs else [r for c in configs if (r := load_result(files.precomputed_path(c), c))]
     where = "precomputed results"
@@ -265,10 +254,8 @@ def load_or_train(
         train_all(configs, device)
         found, where = files.own_results(configs), "own runs"
     print(f"{len(configs)} {where}, preset {configs[0].preset}")
-    results: dict[str, list[Result]] = {}
-    for result in found:
-        results.setdefault(result.config.label, []).append(result)
-    return results
+    labels = dict.fromkeys(result.config.label for result in found)
+    return {label: [result for result in found if result.config.label == label] for label in labels}
 
 
 def load_or_train_trials(

@@ -42,7 +42,7 @@ def open_file(path: Path | str, format: str = "auto", **options: Unpack[Options]
 
 
 def open_source(source: Path | str, *, skip_bad: bool = False, **options: Unpack[Options]) -> list[Volume]:
-    """Volumes of a file, or of all files below a folder, sorted by name; `source` is a path or "FORMAT:PATH".
+    """Volumes of a file or of all below a folder, by name; `source` is a path or "FORMAT:PATH".
 
     With `skip_bad` a file of a folder that cannot be read is no error, but reported and left out.
     """
