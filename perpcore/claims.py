@@ -79,9 +79,8 @@ def _speed(loss: str, anatomy: str) -> Check:
         # A run that never gets there counts as one validation later than the last.
         steps = np.append(steps, 2 * steps[-1] - steps[-2] if len(steps) > 1 else 2 * steps[-1])
         wanted = theirs[:, -1:]
-        mine, other = (steps[np.argmax(np.pad(c >= wanted, ((0, 0), (0, 1)), constant_values=True), 1)]
-                       for c in (ours, theirs))  # fmt: skip
-        return (mine / other)[:, None]
+        first = [np.append(curves >= wanted, np.ones_like(wanted, bool), 1).argmax(1) for curves in (ours, theirs)]
+        return (steps[first[0]] / steps[first[1]])[:, None]
 
     return Check(f"steps to the final PSNR of l2: {loss} / l2, {anatomy}", "<", 1.0, compute)
 
@@ -155,7 +154,8 @@ def judge(folder: Path) -> dict[str, Any]:
         ]  # fmt: skip
         # A few steps of tiny networks say nothing.
         verdict = VERDICTS[-1] if record["preset"] == "smoke" else verdict_of([str(c["finding"]) for c in checks])
-        claims.append(rule._asdict() | {"verdict": verdict, "checks": checks})
+        said = {"claim": rule.claim, "text": rule.text, "source": rule.source, "verdict": verdict}
+        claims.append({**said, "checks": checks})
     return {"preset": preset, "claims": claims}
 
 
