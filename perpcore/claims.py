@@ -154,8 +154,8 @@ def judge(folder: Path) -> dict[str, Any]:
         ]  # fmt: skip
         # A few steps of tiny networks say nothing.
         verdict = VERDICTS[-1] if record["preset"] == "smoke" else verdict_of([str(c["finding"]) for c in checks])
-        said = {"claim": rule.claim, "text": rule.text, "source": rule.source, "verdict": verdict}
-        claims.append({**said, "checks": checks})
+        judged = {"claim": rule.claim, "text": rule.text, "source": rule.source, "verdict": verdict}
+        claims.append({**judged, "checks": checks})
     return {"preset": preset, "claims": claims}
 
 

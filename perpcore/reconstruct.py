@@ -12,7 +12,7 @@ from torch import nn
 from perpcore._files import write_atomically
 from perpcore.data.coils import sense_adjoint, walsh_csm
 from perpcore.data.readers.base import Volume
-from perpcore.data.readers.images import combined_image
+from perpcore.data.readers.open import combined_image
 from perpcore.models import MotionNet, UnrolledNet
 
 OUTPUTS = (".npy", ".h5", ".nii", ".nii.gz")

@@ -49,9 +49,7 @@ def _error_of_mean(values: np.ndarray) -> tuple[float, float]:
     means = [m for m in (values.mean(1), values.mean(0)) if m.size > 1]
     parts = [(float(m.var(ddof=1)) / m.size, m.size - 1) for m in means]
     variance = sum(v for v, _ in parts)
-    if variance == 0:
-        return 0.0, 1.0
-    return variance**0.5, variance**2 / sum(v**2 / n for v, n in parts)
+    return (variance**0.5, variance**2 / sum(v**2 / n for v, n in parts)) if variance else (0.0, 1.0)
 
 
 def paired_test(values: np.ndarray, reference: np.ndarray) -> float:
