@@ -39,9 +39,10 @@ def generate(solved: Path, folder: Path) -> Path:
 def main() -> None:
     """Run the solved notebooks in place, all or those numbered, then write their exercises."""
     warnings.simplefilter("ignore")  # of the notebook tools, not of the notebooks
-    for solved in sorted((NOTEBOOKS / "solved").glob("*.ipynb")):
-        if sys.argv[1:] and solved.name[:2] not in sys.argv[1:]:
-            continue
+    numbered = {path.name[:2]: path for path in sorted((NOTEBOOKS / "solved").glob("*.ipynb"))}
+    if unknown := [number for number in sys.argv[1:] if number not in numbered]:
+        sys.exit(f"exercises: no notebook {', '.join(unknown)}, only {', '.join(numbered)}")
+    for solved in [numbered[number] for number in sys.argv[1:] or numbered]:
         notebook = nbformat.read(solved, as_version=4)
         options = {"extra_arguments": ["--log-level=40"], "store_widget_state": False, "coalesce_streams": True}
         where = {"metadata": {"path": solved.parent}}

@@ -1,6 +1,7 @@
 """Checks of tensor arguments; each error names the argument, what was expected and what came."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,6 +10,18 @@ from torch import Tensor
 def single(x: Tensor) -> Tensor:
     """Half precision to float32: squares and quotients of images do not fit into it."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def require(ok: bool, said: str) -> None:
+    """Raise ValueError, which says what was expected of which argument and what came."""
+    if not ok:
+        raise ValueError(said)
+
+
+def check_choice(name: str, value: Any, known: Collection[Any]) -> None:
+    """Raise ValueError unless `value` is one of those known."""
+    if value not in known:
+        raise ValueError(f"{name}: expected one of {', '.join(map(str, known))}, got {value!r}")
 
 
 def check_same(name: str, x: Tensor, other_name: str, other: Tensor) -> None:
@@ -20,30 +33,22 @@ def check_same(name: str, x: Tensor, other_name: str, other: Tensor) -> None:
     if x.is_complex() != other.is_complex():
         kind = "complex" if x.is_complex() else "real"
         raise TypeError(f"{other_name}: expected {kind} like {name}, got {other.dtype} beside {x.dtype}")
-    if x.shape != other.shape:
-        raise ValueError(f"{other_name}: expected the shape of {name}, {tuple(x.shape)}, got {tuple(other.shape)}")
-    if x.numel() == 0:
-        raise ValueError(f"{name}: expected at least one element, got shape {tuple(x.shape)}")
+    shape, got = tuple(x.shape), tuple(other.shape)
+    require(shape == got, f"{other_name}: expected the shape of {name}, {shape}, got {got}")
+    require(x.numel() > 0, f"{name}: expected at least one element, got shape {shape}")
 
 
 def check_fields(pred: Tensor, target: Tensor, dim: int | None) -> None:
     check_same("pred", pred, "target", target)
     if pred.is_complex():
-        if dim is not None:
-            raise ValueError(f"dim: expected None for complex input, got {dim}")
+        require(dim is None, f"dim: expected None for complex input, got {dim}")
         return
     if dim is None:
         advice = "for an image with two channels, pass dim or torch.complex(re, im)"
         raise ValueError(f"dim: expected the axis of the vector components for real input, got None; {advice}")
-    if not -pred.ndim <= dim < pred.ndim:
-        raise ValueError(f"dim: expected an axis of shape {tuple(pred.shape)}, got {dim}")
-    if pred.shape[dim] < 2:
-        raise ValueError(f"pred: expected at least 2 components along dim={dim}, got shape {tuple(pred.shape)}")
-
-
-def check_reduction(reduction: str, known: Sequence[str]) -> None:
-    if reduction not in known:
-        raise ValueError(f"reduction: expected one of {', '.join(known)}, got {reduction!r}")
+    shape = tuple(pred.shape)
+    require(-pred.ndim <= dim < pred.ndim, f"dim: expected an axis of shape {shape}, got {dim}")
+    require(shape[dim] > 1, f"pred: expected at least 2 components along dim={dim}, got shape {shape}")
 
 
 def check_displacement(displacement: Tensor, name: str = "displacement") -> None:
@@ -51,15 +56,13 @@ def check_displacement(displacement: Tensor, name: str = "displacement") -> None
     if not isinstance(displacement, Tensor) or not displacement.is_floating_point():
         kind = getattr(displacement, "dtype", type(displacement).__name__)
         raise TypeError(f"{name}: expected a real floating-point tensor, got {kind}")
-    n = displacement.ndim - 2
-    if n not in (2, 3) or displacement.shape[1] != n:
-        got = tuple(displacement.shape)
-        raise ValueError(f"{name}: expected (batch, 2, row, column) or (batch, 3, slice, row, column), got {got}")
+    n, got = displacement.ndim - 2, tuple(displacement.shape)
+    fits = n in (2, 3) and got[1] == n
+    require(fits, f"{name}: expected (batch, 2, row, column) or (batch, 3, slice, row, column), got {got}")
 
 
 def check_collection(indices: Sequence[int], size: int) -> None:
     """What every generated collection asks of its arguments."""
-    if size < 16:
-        raise ValueError(f"size: expected at least 16 pixels, got {size}")
-    if len(indices) == 0 or min(indices) < 0:
-        raise ValueError(f"indices: expected non-negative numbers, at least one, got {indices}")
+    require(size >= 16, f"size: expected at least 16 pixels, got {size}")
+    fits = len(indices) > 0 and min(indices) >= 0
+    require(fits, f"indices: expected non-negative numbers, at least one, got {indices}")

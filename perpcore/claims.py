@@ -7,6 +7,7 @@ fail, else open.
 
 import json
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,21 +18,17 @@ from perpcore.statistics import holm, mean_interval, mean_test
 
 FINDINGS = ("holds", "fails", "open")
 VERDICTS = ("reproduced", "mixed", "open", "not reproduced", "not tested at this preset")
-SETTINGS = {"brain": "smooth", "abdomen": "rough"}
-"""Reconstructions of generated brains and abdomens, by the roughness of their phase."""
+SETTINGS = {"brain": "smooth", "abdomen": "rough"}  # generated images, by the roughness of their phase
 ACCELERATIONS = ("4", "8", "12")
 
 
 class Check(NamedTuple):
-    """A statistic, and the side of a threshold on which it must lie.
-
-    `compute` gives its (seed, image) values from the numbers of a figure.
-    """
+    """A statistic, of (seed, image) values or a single one, and the side of a threshold on which it must lie."""
 
     statistic: str
     side: str
     threshold: float
-    compute: Callable[[dict[str, Any]], np.ndarray]
+    compute: Callable[[dict[str, Any]], Any]
 
     def finding(self, mean: float, p: float) -> str:
         """Whether the mean lies on the wanted side or, with the same certainty (p < 0.05), on the other."""
@@ -50,64 +47,52 @@ class Rule(NamedTuple):
 
 
 def _symmetry(loss: str, side: str, threshold: float) -> Check:
-    return Check(
-        f"symmetry index of {loss} (1: symmetric)", side, threshold,
-        lambda n: np.array([[n[loss]["symmetry index"]]]),
-    )  # fmt: skip
+    what = f"symmetry index of {loss} (1: symmetric)"
+    return Check(what, side, threshold, lambda n: n[loss]["symmetry index"])
 
 
-def _toy(numbers: dict[str, Any]) -> np.ndarray:
+def _toy(numbers: dict[str, Any]) -> float:
     """Magnitude that the trained toy regressor gives at a phase uncertainty of 1 rad."""
-    at = numbers["spread"].index(1.0)
-    return np.array([[numbers["trained"]["l2"]["phase"][at]]])
+    return float(numbers["trained"]["l2"]["phase"][numbers["spread"].index(1.0)])
 
 
 def _recon(a: str, b: str | None, metric: str, side: str, threshold: float) -> list[Check]:
     """One check per setting and acceleration: mean of a, or mean paired difference a − b."""
     what = f"{metric}: {a}" + (f" − {b}" if b else "")
 
-    def compute(numbers: dict[str, Any], anatomy: str, acceleration: str) -> np.ndarray:
-        losses = numbers[anatomy][acceleration]
-        values = np.asarray(losses[a][metric])
-        return values - np.asarray(losses[b][metric]) if b else values
+    def check(anatomy: str, acceleration: str) -> Check:
+        def compute(numbers: dict[str, Any]) -> Any:
+            losses = numbers[anatomy][acceleration]
+            return np.subtract(losses[a][metric], losses[b][metric] if b else 0.0)
 
-    return [
-        Check(f"{what}, {anatomy}, R = {acceleration}", side, threshold,
-              lambda n, where=(anatomy, acceleration): compute(n, *where))  # type: ignore[misc]
-        for anatomy in SETTINGS for acceleration in ACCELERATIONS
-    ]  # fmt: skip
+        return Check(f"{what}, {anatomy}, R = {acceleration}", side, threshold, compute)
+
+    return [check(*where) for where in product(SETTINGS, ACCELERATIONS)]
 
 
 def _speed(loss: str, anatomy: str) -> Check:
     """Check when a loss reaches what ℓ2 training ends with."""
 
-    def compute(numbers: dict[str, Any]) -> np.ndarray:
+    def compute(numbers: dict[str, Any]) -> Any:
         steps = np.asarray(numbers[anatomy]["step"])
         ours, theirs = (np.asarray(numbers[anatomy][name]["psnr"]) for name in (loss, "l2"))
         # A run that never gets there counts as one validation later than the last.
         steps = np.append(steps, 2 * steps[-1] - steps[-2] if len(steps) > 1 else 2 * steps[-1])
-        reached = [[steps[np.argmax(np.append(curve >= end[-1], True))] for curve in (mine, end)]
-                   for mine, end in zip(ours, theirs, strict=True)]  # fmt: skip
-        ratios: np.ndarray = np.array([[mine / other] for mine, other in reached])
-        return ratios
+        wanted = theirs[:, -1:]
+        first = [np.append(curves >= wanted, np.ones_like(wanted, bool), 1).argmax(1) for curves in (ours, theirs)]
+        return (steps[first[0]] / steps[first[1]])[:, None]
 
     return Check(f"steps to the final PSNR of l2: {loss} / l2, {anatomy}", "<", 1.0, compute)
 
 
 def _motion(metric: str, side: str) -> Check:
-    def compute(numbers: dict[str, Any]) -> np.ndarray:
-        ours, theirs = (np.asarray(numbers[loss][metric]) for loss in ("perp_l2", "epe"))
-        difference: np.ndarray = ours - theirs
-        return difference
-
-    return Check(f"{metric}: perp_l2 − epe", side, 0.0, compute)
+    what = f"{metric}: perp_l2 − epe"
+    return Check(what, side, 0.0, lambda n: np.subtract(n["perp_l2"][metric], n["epe"][metric]))
 
 
 def _length(loss: str, side: str, threshold: float) -> Check:
-    return Check(
-        f"length learnt by {loss} in 3D under uncertain direction (true: 1)", side, threshold,
-        lambda n: np.array([[n["3D"][loss][-1]]]),
-    )  # fmt: skip
+    what = f"length learnt by {loss} in 3D under uncertain direction (true: 1)"
+    return Check(what, side, threshold, lambda n: n["3D"][loss][-1])
 
 
 RULES = (
@@ -146,21 +131,20 @@ def judge(folder: Path) -> dict[str, Any]:
 
     Raises FileNotFoundError naming the figures that are not there.
 
-    Returns {"preset", "claims": [{"claim", "text", "source", "verdict", "checks": [...]}]}; a check
-    has its mean, interval, Holm-corrected p, mean per seed ("seeds") and finding.
+    Returns {"preset", "claims": [{"claim", "text", "source", "verdict", "checks": [...]}]}; a check has its mean,
+    interval, Holm-corrected p, mean per seed ("seeds") and finding.
     """
     missing = {r.source for r in RULES if not (folder / f"{r.source}.json").exists()}
     if missing:
-        raise FileNotFoundError(
-            f"{folder}: the numbers of {', '.join(sorted(missing))} are not there; `make figures` makes them"
-        )
+        said = f"the numbers of {', '.join(sorted(missing))} are not there; `make figures` makes them"
+        raise FileNotFoundError(f"{folder}: {said}")
     records = {r.source: json.loads((folder / f"{r.source}.json").read_text()) for r in RULES}
     presets = {record["preset"] for record in records.values()} - {"any"}
     preset = presets.pop() if len(presets) == 1 else "mixed"
     claims = []
     for rule in RULES:
         record = records[rule.source]
-        samples = [check.compute(record["numbers"]) for check in rule.checks]
+        samples = [np.atleast_2d(check.compute(record["numbers"])) for check in rule.checks]
         tests = [mean_test(values, check.threshold) for check, values in zip(rule.checks, samples, strict=True)]
         checks = [
             {"statistic": check.statistic, "wanted": f"{check.side} {check.threshold:g}",
@@ -170,10 +154,8 @@ def judge(folder: Path) -> dict[str, Any]:
         ]  # fmt: skip
         # A few steps of tiny networks say nothing.
         verdict = VERDICTS[-1] if record["preset"] == "smoke" else verdict_of([str(c["finding"]) for c in checks])
-        claims.append(
-            {"claim": rule.claim, "text": rule.text, "source": rule.source, "verdict": verdict,
-             "checks": checks}
-        )  # fmt: skip
+        judged = {"claim": rule.claim, "text": rule.text, "source": rule.source, "verdict": verdict}
+        claims.append({**judged, "checks": checks})
     return {"preset": preset, "claims": claims}
 
 
@@ -190,19 +172,16 @@ def verdict_of(findings: Sequence[str]) -> str:
 def agreement(committed: dict[str, Any], reproduced: dict[str, Any]) -> pd.DataFrame:
     """Set the statistics of two `judge` results side by side, one row per check.
 
-    Two means agree where they differ by no more than the tolerance: three standard deviations of
-    the committed seeds, or 1 % of the committed mean where there is one seed.
+    Means agree within three standard deviations of the committed seeds, or 1 % of the mean where there is one seed.
     """
     rows = []
     for ours, theirs in zip(committed["claims"], reproduced["claims"], strict=True):
         for check, other in zip(ours["checks"], theirs["checks"], strict=True):
-            seeds = check["seeds"]
-            spread = 3 * float(np.std(seeds, ddof=1)) if len(seeds) > 1 else 0.0
-            tolerance = spread or 0.01 * abs(check["mean"])
-            rows.append(
-                {"claim": ours["claim"], "statistic": check["statistic"],
-                 "committed": round(check["mean"], 4), "reproduced": round(other["mean"], 4),
-                 "tolerance": round(tolerance, 4),
-                 "agrees": abs(check["mean"] - other["mean"]) <= tolerance}
-            )  # fmt: skip
+            mean, found, seeds = check["mean"], other["mean"], check["seeds"]
+            tolerance = (3 * float(np.std(seeds, ddof=1)) if len(seeds) > 1 else 0.0) or 0.01 * abs(mean)
+            rows.append({
+                "claim": ours["claim"], "statistic": check["statistic"], "committed": round(mean, 4),
+                "reproduced": round(found, 4), "tolerance": round(tolerance, 4),
+                "agrees": abs(mean - found) <= tolerance,
+            })  # fmt: skip
     return pd.DataFrame(rows)

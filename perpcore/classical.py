@@ -1,7 +1,4 @@
-"""Reconstructions without a network: what a trained one has to beat.
-
-A method takes a `ReconBatch` and its parameters, of which `run.tune` chooses the best for validation images.
-"""
+"""Reconstructions without a network, of a `ReconBatch` and parameters that `run.tune` chooses on validation images."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -23,21 +20,13 @@ class Method(NamedTuple):
     grid: Sequence[tuple[float, ...]]
 
 
-def zero_filled(batch: ReconBatch) -> Images:
-    """Return Aᴴy."""
-    return batch.zero_filled
-
-
 def cg_sense(batch: ReconBatch, weight: float) -> Images:
     """Minimise ‖A x − y‖² + λ‖x‖² (Pruessmann et al. 2001)."""
     return solve_sense(batch.zero_filled, batch.coil_sensitivities, batch.mask, weight, steps=20)
 
 
 def filtered(batch: ReconBatch, sigma: float, threshold: float) -> Images:
-    """Blur CG-SENSE with a Gaussian of `sigma` pixels; set to 0 what is dark around.
-
-    `threshold` is a share of the largest local mean of the magnitude.
-    """
+    """Blur CG-SENSE by `sigma` pixels; 0 where the local mean is below `threshold`, a share of its maximum."""
     image = _blur(cg_sense(batch, FILTER_WEIGHT), sigma)
     local = functional.avg_pool2d(image.abs().unsqueeze(1), 3, 1, 1).squeeze(1)
     kept: Images = image * (local > threshold * local.amax((-2, -1), keepdim=True))
@@ -51,8 +40,8 @@ def wavelet(batch: ReconBatch, weight: float) -> Images:
     except ImportError:
         raise ValueError("wavelet: sigpy is not installed: pip install sigpy") from None
     images = []
-    for kspace, csm, mask in zip(*(x.cpu().numpy() for x in (batch.kspace, batch.coil_sensitivities, batch.mask)),
-                                 strict=True):  # fmt: skip
+    measured = (x.cpu().numpy() for x in (batch.kspace, batch.coil_sensitivities, batch.mask))
+    for kspace, csm, mask in zip(*measured, strict=True):
         app = L1WaveletRecon(kspace, csm, weight, weights=mask.astype(kspace.real.dtype), max_iter=60, show_pbar=False)
         images.append(torch.from_numpy(app.run()))
     return torch.stack(images).to(batch.kspace)
@@ -72,7 +61,7 @@ def _blur(images: Images, sigma: float) -> Images:
 
 
 METHODS: dict[str, Method] = {
-    "zero_filled": Method(zero_filled, [()]),
+    "zero_filled": Method(lambda batch: batch.zero_filled, [()]),
     "cg_sense": Method(cg_sense, [(weight,) for weight in (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03)]),
     "filter": Method(filtered, [(sigma, t) for sigma in (0.0, 0.4, 0.6, 0.8, 1.0) for t in (0.0, 0.03, 0.06, 0.1)]),
     "wavelet": Method(wavelet, [(weight,) for weight in (0.0001, 0.0003, 0.001, 0.003, 0.01)]),

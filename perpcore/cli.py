@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal, Unpack
 import tyro
 
 from perpcore import claims as judging
+from perpcore._checks import require
 from perpcore._files import project_root
 from perpcore.data.measured import measured_fields
 from perpcore.data.readers import describe, open_source, preview
-from perpcore.data.readers.base import Options, require
+from perpcore.data.readers.base import Options
 from perpcore.data.readers.fetch import fetch
 from perpcore.experiments.configs import COMPARISONS, Config
 from perpcore.experiments.results import DamagedResultError, load_result, own_path, precomputed_path
@@ -25,12 +26,9 @@ from perpcore.training import NonFiniteLossError, pick_device
 
 
 def data(
-    action: tyro.conf.Positional[Literal["fetch", "inspect"]],
-    target: tyro.conf.Positional[str],
-    size: int | None = None,
-    preview_file: Path | None = Path("preview.png"),
-    **reading: Unpack[Options],
-) -> None:
+    action: tyro.conf.Positional[Literal["fetch", "inspect"]], target: tyro.conf.Positional[str],
+    size: int | None = None, preview_file: Path | None = Path("preview.png"), **reading: Unpack[Options],
+) -> None:  # fmt: skip
     """Get an openly licensed measured file, or say what a file or folder of one's own is.
 
     Args:
@@ -50,17 +48,10 @@ def data(
 
 
 def train(
-    what: tyro.conf.Positional[str],
-    preset: Literal["smoke", "quick", "full", "paper"] = "quick",
-    device: str = "auto",
-    workers: int = 0,
-    list_only: bool = False,
-    data: str = "",
-    loss: str = "",
-    test_subjects: tuple[str, ...] = (),
-    skip_bad: bool = False,
-    **reading: Unpack[Options],
-) -> None:
+    what: tyro.conf.Positional[str], preset: Literal["smoke", "quick", "full", "paper"] = "quick",
+    device: str = "auto", workers: int = 0, list_only: bool = False, data: str = "", loss: str = "",
+    test_subjects: tuple[str, ...] = (), skip_bad: bool = False, **reading: Unpack[Options],
+) -> None:  # fmt: skip
     """Train runs; continue where they were interrupted, pass over those that are done.
 
     Args:
@@ -100,11 +91,9 @@ def train(
 
 
 def reconstruct(
-    file: tyro.conf.Positional[str],
-    network: str,
-    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
+    file: tyro.conf.Positional[str], network: str, out: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
     **reading: Unpack[Options],
-) -> None:
+) -> None:  # fmt: skip
     """Reconstruct a measured file with a trained network; write magnitude and phase.
 
     Args:

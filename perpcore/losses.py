@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from perpcore._checks import check_fields, check_reduction, check_same, single
+from perpcore._checks import check_choice, check_fields, check_same, require, single
 
 DEFAULT_EPS = 1e-3  # where |Ŷ| < eps·|Y| the direction of Ŷ is faded out (see `perpendicular`)
 SSIM_WINDOW = 7  # pixels
@@ -81,10 +81,8 @@ def _perp_and_sizes(
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Compute L⊥ with its guard, |Ŷ| and |Y|."""
     check_fields(pred, target, dim)
-    if normalize_by not in ("prediction", "target"):
-        raise ValueError(f"normalize_by: expected 'prediction' or 'target', got {normalize_by!r}")
-    if not 0 < eps <= 1:
-        raise ValueError(f"eps: expected 0 < eps <= 1, got {eps}")
+    check_choice("normalize_by", normalize_by, ("prediction", "target"))
+    require(0 < eps <= 1, f"eps: expected 0 < eps <= 1, got {eps}")
     pair = [_components(_inside(single(x), mask, dim), dim) for x in (pred, target)]
     a, b = pair if normalize_by == "prediction" else pair[::-1]
     # Where a = 0 it takes the direction of b, or any if b = 0 too, so that it has a gradient to leave zero by.
@@ -143,15 +141,12 @@ class PerpLoss(nn.Module):
         if isinstance(magnitude, str) and magnitude not in MAGNITUDE_LOSSES:
             known = ", ".join(MAGNITUDE_LOSSES)
             raise ValueError(f"magnitude: expected {known}, callable or None, got {magnitude!r}")
-        check_reduction(reduction, ("mean",) if magnitude == "ssim" else REDUCTIONS)
-        if not (weight >= 0 and weight < float("inf")):
-            raise ValueError(f"weight: expected a finite number >= 0, got {weight}")
-        if mix is not None and not 0 <= mix <= 1:
-            raise ValueError(f"mix: expected a number in [0, 1], got {mix}")
-        if mix is not None and (weight != 1 or magnitude is None):
-            raise ValueError("mix: expected weight = 1 and a magnitude loss beside it")
-        if trainable_mix and mix is None:
-            raise ValueError("trainable_mix: expected a starting value in mix, got None")
+        check_choice("reduction", reduction, ("mean",) if magnitude == "ssim" else REDUCTIONS)
+        require(0 <= weight < float("inf"), f"weight: expected a finite number >= 0, got {weight}")
+        require(mix is None or 0 <= mix <= 1, f"mix: expected a number in [0, 1], got {mix}")
+        alone = mix is None or (weight == 1 and magnitude is not None)
+        require(alone, "mix: expected weight = 1 and a magnitude loss beside it")
+        require(mix is not None or not trainable_mix, "trainable_mix: expected a starting value in mix, got None")
         self.magnitude = MAGNITUDE_LOSSES[magnitude] if isinstance(magnitude, str) else magnitude
         self.weight, self.dim, self.reduction = float(weight), dim, reduction
         self.normalize_by, self.continuation, self.eps = normalize_by, continuation, eps
@@ -174,18 +169,14 @@ class PerpLoss(nn.Module):
             raise ValueError(f"magnitude: expected a map of shape {tuple(perp.shape)} {why}, got {tuple(value.shape)}")
         return loss + weight * _reduce(value, self.reduction, mask)
 
-    def extra_repr(self) -> str:
-        return f"weight={self.weight}, dim={self.dim}, reduction={self.reduction!r}"
-
 
 class LpLoss(nn.Module):
     """mean |Ŷ − Y|^p of complex images (p = 2: eq. 1) or, with `dim`, of vector fields (p = 1: end-point error)."""
 
     def __init__(self, p: int, dim: int | None = None, reduction: str = "mean") -> None:
         super().__init__()
-        if p not in (1, 2):
-            raise ValueError(f"p: expected 1 or 2, got {p}")
-        check_reduction(reduction, REDUCTIONS)
+        check_choice("p", p, (1, 2))
+        check_choice("reduction", reduction, REDUCTIONS)
         self.p, self.dim, self.reduction = p, dim, reduction
 
     def forward(self, pred: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -195,9 +186,6 @@ class LpLoss(nn.Module):
         error = _components(inside[0] - inside[1], self.dim)
         size = norm(error) if self.p == 1 else inner(error, error)
         return _reduce(size, self.reduction, mask)
-
-    def extra_repr(self) -> str:
-        return f"p={self.p}, dim={self.dim}, reduction={self.reduction!r}"
 
 
 class SSIMLoss(nn.Module):
@@ -227,10 +215,9 @@ def ssim_map(pred: Tensor, target: Tensor) -> Tensor:
     check_same("pred", pred, "target", target)
     if pred.is_complex():
         raise TypeError(f"pred: expected real magnitudes, got {pred.dtype}")
-    window = SSIM_WINDOW
-    if pred.ndim < 2 or min(pred.shape[-2:]) < window:
-        least = f"{window}×{window} pixels for SSIM's window"
-        raise ValueError(f"pred: expected images of at least {least}, got shape {tuple(pred.shape)}")
+    window, shape = SSIM_WINDOW, tuple(pred.shape)
+    fits, least = pred.ndim > 1 and min(shape[-2:]) >= window, f"{window}×{window} pixels for SSIM's window"
+    require(fits, f"pred: expected images of at least {least}, got shape {shape}")
     pred, target = single(pred), single(target)
     peak = target.detach().amax((-2, -1), keepdim=True)
     peak = peak + (peak == 0)
@@ -272,7 +259,6 @@ def _reduce(x: Tensor, reduction: str, mask: Tensor | None) -> Tensor:
         counted = mask.bool().expand(x.shape)
         x = torch.where(counted, x, 0)
         if reduction == "mean":
-            if not counted.any():
-                raise ValueError("mask: expected at least one pixel (one window, for SSIM) inside")
+            require(bool(counted.any()), "mask: expected at least one pixel (one window, for SSIM) inside")
             return x.sum() / counted.sum()
     return x if reduction == "none" else x.sum() if reduction == "sum" else x.mean()

@@ -1,7 +1,6 @@
-"""Quality of reconstructed images and of displacement fields: one number per sample.
+"""Quality of images and displacement fields, one number per sample.
 
-Every metric of images takes ``(pred, target, mask)``: complex images (batch, row, column) and the
-foreground as a boolean mask of the same shape, and returns (batch,) real numbers.
+Metrics of images take complex images and a boolean foreground, (batch, row, column), and return (batch,).
 """
 
 from collections.abc import Callable
@@ -11,7 +10,7 @@ import torch
 from jaxtyping import Float, Num, Shaped
 from torch import Tensor
 
-from perpcore._checks import check_displacement, check_same, single
+from perpcore._checks import check_displacement, check_same, require, single
 from perpcore.data.kspace import PIXELS
 from perpcore.losses import ssim_map
 
@@ -47,10 +46,7 @@ def complex_nrmse(pred: Images, target: Images, mask: Mask | None = None) -> Per
 
 
 def phase_error(pred: Images, target: Images, mask: Mask | None = None) -> PerImage:
-    """Return the mean of |Δφ| in rad inside the mask, weighted with |Y|; 0 … π, without wraps.
-
-    Δφ is the angle of the inner product Ŷ·conj(Y), not a difference of two angles.
-    """
+    """Return the mean of |∠(Ŷ·conj(Y))| in rad inside the mask, weighted with |Y|: 0 … π, without wraps."""
     weight = target.abs()
     return _mean((pred * target.conj()).angle().abs() * weight, mask) / _mean(weight, mask)
 
@@ -69,9 +65,7 @@ def _mean(values: Tensor, mask: Mask | None) -> PerImage:
 
 def _magnitude(x: Images) -> Tensor:
     # On a CPU twice as fast as abs(), which guards against overflow above 10¹⁹ (float32).
-    if not x.is_complex():
-        return x.abs()
-    return (x.real.square() + x.imag.square()).sqrt_()
+    return (x.real.square() + x.imag.square()).sqrt_() if x.is_complex() else x.abs()
 
 
 class Metric(NamedTuple):
@@ -97,63 +91,49 @@ METRICS: dict[str, Metric] = {
 def evaluate_images(pred: Images, target: Images, mask: Mask | None = None) -> dict[str, PerImage]:
     """Take all of METRICS for a batch of complex images.
 
-    Raises TypeError or ValueError for inputs that are not complex, unequal in shape or not
-    (batch, row, column), for an empty mask and for a target that is zero throughout.
+    Raises TypeError or ValueError for other shapes or dtypes, an empty mask and a target that is zero throughout.
     """
     check_same("pred", pred, "target", target)
     if not pred.is_complex():
         raise TypeError(f"pred: expected complex images, got {pred.dtype}")
-    if pred.ndim != 3:
-        raise ValueError(f"pred: expected (batch, row, column), got shape {tuple(pred.shape)}")
-    if mask is not None and mask.shape != pred.shape:
-        raise ValueError(f"mask: expected shape {tuple(pred.shape)}, got {tuple(mask.shape)}")
+    shape = tuple(pred.shape)
+    require(pred.ndim == 3, f"pred: expected (batch, row, column), got shape {shape}")
+    if mask is not None:
+        require(mask.shape == shape, f"mask: expected shape {shape}, got {tuple(mask.shape)}")
     inside = target.abs() > 0 if mask is None else mask.bool() & (target.abs() > 0)
     empty = (~inside.any(-1).any(-1)).nonzero().flatten().tolist()
-    if empty:
-        raise ValueError(f"target: images {empty} are zero everywhere (inside the mask)")
+    require(not empty, f"target: images {empty} are zero everywhere (inside the mask)")
     pred, target = single(pred), single(target)
     return {name: metric.function(pred, target, mask) for name, metric in METRICS.items()}
 
 
-def image_norm(x: Num[Tensor, "*batch row column"]) -> Float[Tensor, "*batch"]:
-    """Return the Euclidean norm over rows and columns."""
-    norm: Tensor = torch.linalg.vector_norm(x, dim=PIXELS)
-    return norm
-
-
 SMALLEST_MOTION = 0.5  # pixels of true motion below which an angle is not counted
 FIELD_METRICS: dict[str, str] = {
-    "epe": "EPE (px)",
-    "magnitude_error": "magnitude error (px)",
-    "motion_bias": "motion bias (px)",
-    "angular_error": "angular error (°)",
-    "folded_area": "folded area (%)",
-    "warp_nrmse": "warped-image NRMSE",
-}
+    "epe": "EPE (px)", "magnitude_error": "magnitude error (px)", "motion_bias": "motion bias (px)",
+    "angular_error": "angular error (°)", "folded_area": "folded area (%)", "warp_nrmse": "warped-image NRMSE",
+}  # fmt: skip
 """What is measured of a registration, and how to write it on an axis."""
 
 
 def evaluate_fields(pred: Fields, target: Fields, foreground: Shaped[Tensor, "batch *space"]) -> dict[str, PerImage]:
     """Measure displacement fields (batch, n, *space) in pixels inside `foreground` (batch, *space).
 
-    "epe": mean ‖û − u‖ (px); "magnitude_error": mean |‖û‖ − ‖u‖| (px); "motion_bias": mean
-    (‖û‖ − ‖u‖) (px); "angular_error": mean angle between
-    û and u in degrees where ‖u‖ > 0.5 px, 0 where there is no such pixel.
+    "epe": mean ‖û − u‖ (px); "magnitude_error": mean |‖û‖ − ‖u‖| (px); "motion_bias": mean (‖û‖ − ‖u‖) (px);
+    "angular_error": mean angle between û and u in degrees where ‖u‖ > 0.5 px. A pair without such a pixel has no angle:
+    its entry is 0, not NaN, so that means stay finite; who averages angles leaves these pairs out (notebook 07).
 
-    Raises TypeError or ValueError naming the argument: unequal shapes, n other than 2 or 3, values
-    that are not finite, an empty foreground.
+    Raises TypeError or ValueError naming the argument: unequal shapes, n other than 2 or 3, values that are not finite,
+    an empty foreground.
     """
     for name, field in (("pred", pred), ("target", target)):
         check_displacement(field, name)
-        if not torch.isfinite(field).all():
-            raise ValueError(f"{name}: expected finite displacements, got NaN or infinity")
+        require(bool(torch.isfinite(field).all()), f"{name}: expected finite displacements, got NaN or infinity")
     check_same("pred", pred, "target", target)
-    if foreground.shape != target[:, 0].shape:
-        raise ValueError(f"foreground: expected shape {tuple(target[:, 0].shape)}, got {tuple(foreground.shape)}")
+    expected, got = tuple(target[:, 0].shape), tuple(foreground.shape)
+    require(got == expected, f"foreground: expected shape {expected}, got {got}")
     inside = foreground.flatten(1).to(target.dtype)
     empty = (inside.sum(1) == 0).nonzero().flatten().tolist()
-    if empty:
-        raise ValueError(f"foreground: masks {empty} are empty")
+    require(not empty, f"foreground: masks {empty} are empty")
     pred, target = pred.flatten(2), target.flatten(2)
     found, true = torch.linalg.vector_norm(pred, dim=1), torch.linalg.vector_norm(target, dim=1)
     inner = (pred * target).sum(1)

@@ -1,16 +1,18 @@
 """Networks. Complex images in, complex images or displacement fields out; real only inside."""
 
 import json
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
-from jaxtyping import Complex, Float, Shaped
+from jaxtyping import Complex, Float
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn import functional
 
+from perpcore._checks import check_choice, require
 from perpcore._files import project_root
-from perpcore.data.coils import solve_sense
+from perpcore.data.coils import Coils, Sampling, solve_sense
 from perpcore.data.motion import warp
 
 Images = Complex[Tensor, "batch row column"]
@@ -47,19 +49,12 @@ class UNet(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, image: Images, *acquisition: Tensor) -> Images:
-        """Return corrected images of any size; complex128 is computed in the dtype of the weights.
+        """Return corrected images of any size in the dtype of the image; `acquisition` is not looked at."""
+        fits, got = image.ndim == 3 and image.is_complex(), f"{image.dtype} of shape {tuple(image.shape)}"
+        require(fits, f"image: expected complex (batch, row, column), got {got}")
+        return _corrected(image, self._correct, 2**self.num_pool_layers, self.out.weight.dtype)
 
-        `acquisition`, what an `UnrolledNet` needs besides the image, is not looked at.
-        """
-        if image.ndim != 3 or not image.is_complex():
-            raise ValueError(
-                f"image: expected complex (batch, row, column), got {image.dtype} of shape {tuple(image.shape)}"
-            )
-        rows, columns = image.shape[-2:]
-        multiple = 2**self.num_pool_layers
-        x = torch.view_as_real(image).to(self.out.weight.dtype).permute(0, 3, 1, 2)
-        x = functional.pad(x, (0, -columns % multiple, 0, -rows % multiple))
-        x = x.contiguous(memory_format=torch.channels_last)
+    def _correct(self, x: Tensor) -> Tensor:
         skips = []
         for level, block in enumerate(self.down):
             x = block(x if level == 0 else functional.avg_pool2d(x, 2))
@@ -67,8 +62,8 @@ class UNet(nn.Module):
         for level in reversed(range(self.num_pool_layers)):
             x = functional.interpolate(x, scale_factor=2, mode="nearest")
             x = self.up[level](torch.cat([x, skips[level]], 1))
-        x = self.out(x)[..., :rows, :columns]
-        return image + torch.complex(x[:, 0], x[:, 1])
+        correction: Tensor = self.out(x)
+        return correction
 
 
 class UnrolledNet(nn.Module):
@@ -76,9 +71,7 @@ class UnrolledNet(nn.Module):
 
     Begins with CG-SENSE. Each cascade: z = x + CNN(x), then x = argmin ‖A x − y‖² + λ‖x − z‖² with its own learnt λ
     and, unless `shared`, its own CNN. The CNNs work at half resolution, on blocks of 2 × 2 pixels: a quarter of the
-    time, twice the field of view.
-
-    `chans` are the channels of the hidden layers, `cg_steps` the iterations of a cascade.
+    time, twice the field of view. `chans` are the channels of the hidden layers, `cg_steps` the iterations per cascade.
     """
 
     def __init__(self, n_cascades: int = 3, chans: int = 32, cg_steps: int = 4, shared: bool = False) -> None:
@@ -88,24 +81,23 @@ class UnrolledNet(nn.Module):
         self.log_weight = nn.Parameter(torch.full((n_cascades,), 0.02).log())
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def forward(
-        self,
-        zero_filled: Images,
-        coil_sensitivities: Complex[Tensor, "batch coil row column"],
-        mask: Shaped[Tensor, "batch row column"],
-    ) -> Images:
+    def forward(self, zero_filled: Images, coil_sensitivities: Coils, mask: Sampling) -> Images:
         """Return images from Aᴴy, S and the sampling mask, of any size."""
-        rows, columns = zero_filled.shape[-2:]
         with torch.no_grad():  # nothing to learn in it
             image = solve_sense(zero_filled, coil_sensitivities, mask, START_WEIGHT, steps=START_STEPS)
         for cascade, weight in enumerate(self.log_weight.exp()):
-            x = torch.view_as_real(image).to(self.log_weight.dtype).permute(0, 3, 1, 2)
-            x = functional.pad(x, (0, columns % 2, 0, rows % 2))
-            network = self.networks[cascade % len(self.networks)]
-            correction = network(x.contiguous(memory_format=torch.channels_last))[..., :rows, :columns]
-            image = image + torch.complex(correction[:, 0], correction[:, 1])
+            image = _corrected(image, self.networks[cascade % len(self.networks)], 2, self.log_weight.dtype)
             image = solve_sense(zero_filled, coil_sensitivities, mask, weight, image, steps=self.cg_steps)
         return image
+
+
+def _corrected(image: Images, correct: Callable[[Tensor], Tensor], multiple: int, dtype: torch.dtype) -> Images:
+    """Add to the image what a real network makes of it, padded to rows and columns divisible by `multiple`."""
+    rows, columns = image.shape[-2:]
+    x = torch.view_as_real(image).to(dtype).permute(0, 3, 1, 2)
+    x = functional.pad(x, (0, -columns % multiple, 0, -rows % multiple))
+    x = correct(x.contiguous(memory_format=torch.channels_last))[..., :rows, :columns]
+    return image + torch.complex(x[:, 0], x[:, 1])
 
 
 def _half_resolution_cnn(chans: int) -> nn.Sequential:
@@ -122,7 +114,6 @@ class MotionNet(nn.Module):
     images, the field and, with `normal_flow`, the normal flow: the displacement along the image gradient that explains
     the difference of the images to first order. It tells the network the direction of the motion, which a small network
     without it needs hundreds of steps to find.
-
     With `in_channels` 1 it sees magnitudes, with 2 complex images. `chans` are the channels of the hidden layers; the
     coarsest of the `levels` is 2^(levels − 1) times smaller.
     """
@@ -141,26 +132,24 @@ class MotionNet(nn.Module):
     def forward(self, fixed: Images, moving: Images) -> Float[Tensor, "batch 2 row column"]:
         """Return the displacement in pixels (see `data.motion`); rows, columns must be divisible by 2^(levels − 1)."""
         multiple = 2 ** (self.levels - 1)
-        if self.in_channels == 2 and not (fixed.is_complex() and moving.is_complex()):
-            raise ValueError(f"fixed, moving: expected complex images, got {fixed.dtype} and {moving.dtype}")
-        if fixed.shape != moving.shape or fixed.ndim != 3:
-            got = tuple(moving.shape)
-            raise ValueError(f"moving: expected (batch, row, column) like fixed {tuple(fixed.shape)}, got {got}")
-        if fixed.shape[-1] % multiple or fixed.shape[-2] % multiple:
-            raise ValueError(f"fixed: expected rows and columns divisible by {multiple}, got {tuple(fixed.shape[-2:])}")
-        pyramid = [(self._to_channels(fixed), self._to_channels(moving))]
+        fits = self.in_channels == 1 or (fixed.is_complex() and moving.is_complex())
+        require(fits, f"fixed, moving: expected complex images, got {fixed.dtype} and {moving.dtype}")
+        shape, got = tuple(fixed.shape), tuple(moving.shape)
+        fits = len(shape) == 3 and shape == got
+        require(fits, f"moving: expected (batch, row, column) like fixed {shape}, got {got}")
+        fits = shape[1] % multiple == shape[2] % multiple == 0
+        require(fits, f"fixed: expected rows and columns divisible by {multiple}, got {shape[1:]}")
+        pyramid = [[self._to_channels(fixed), self._to_channels(moving)]]
         for _ in range(self.levels - 1):
-            pyramid.append((functional.avg_pool2d(pyramid[-1][0], 2), functional.avg_pool2d(pyramid[-1][1], 2)))
+            pyramid.append([functional.avg_pool2d(image, 2) for image in pyramid[-1]])
         coarsest = pyramid[-1][0]
         field = coarsest.new_zeros(len(coarsest), 2, *coarsest.shape[-2:])
         for level, (fixed_image, moving_image) in zip(self.refine, reversed(pyramid), strict=True):
             if field.shape[-2:] != fixed_image.shape[-2:]:
                 field = 2 * functional.interpolate(field, scale_factor=2, mode="bilinear", align_corners=False)
             warped = warp(moving_image, field)
-            inputs = [fixed_image, warped, field]
-            if self.normal_flow:
-                inputs.append(_normal_flow(fixed_image, warped))
-            x = torch.cat(inputs, 1)
+            flow = [_normal_flow(fixed_image, warped)] if self.normal_flow else []
+            x = torch.cat([fixed_image, warped, field, *flow], 1)
             field = field + level(x.contiguous(memory_format=torch.channels_last))
         return field.contiguous()
 
@@ -202,9 +191,7 @@ def load_pretrained(name: str) -> nn.Module:
     network is a dict of what trained it: data, steps, learning rate, weight, seed. Raises ValueError for an unknown
     name and for a damaged file.
     """
-    if name not in pretrained_names():
-        known = ", ".join(pretrained_names()) or "none"
-        raise ValueError(f"name: expected one of {known}, got {name!r}")
+    check_choice("name", name, pretrained_names())
     path = project_root() / "data" / "pretrained" / f"{name}.safetensors"
     try:
         with safe_open(path, "pt") as file:

@@ -48,14 +48,11 @@ LABELS, COLORS, LINES, FILLS = ({name: look[k] for name, look in _LOOK.items()} 
 """How losses and methods are written and drawn: a loss keeps its colour; another network has hollow markers."""
 
 WIDTH = 7.0  # inches: two columns of a journal
-_ZOOM = "#F0E442"
+_ZOOM = "#F0E442"  # yellow: frames and arrows in images
 
 
 def set_style(photos: bool = False) -> None:
-    """Set the one style of all figures; also makes SVG output reproducible.
-
-    With `photos` a notebook shows its pictures as JPEG: a tenth of the size for MR images.
-    """
+    """Set the style of all figures, SVG reproducible; with `photos` notebooks show JPEG, a tenth of the size."""
     plt.ioff()  # figures are displayed by `show`, with their alternative text
     if photos:
         set_matplotlib_formats("jpeg", pil_kwargs={"quality": 85})
@@ -91,15 +88,14 @@ def show_error(ax: Axes, error: np.ndarray, limit: float) -> AxesImage:
     return ax.imshow(error, cmap="RdBu_r", vmin=-limit, vmax=limit)
 
 
-def show_arrows(ax: Axes, field: Tensor, every: int, color: str = COLORS["l1"]) -> None:
-    """Show a displacement field (2, row, column) as arrows, twice as long, one per `every` pixels.
-
-    Displacements below 0.1 px are left out.
-    """
-    u = to_numpy(field)[:, every // 2 :: every, every // 2 :: every]
-    u = np.where(np.hypot(*u) < 0.1, np.nan, u)
-    y, x = np.mgrid[every // 2 : field.shape[1] : every, every // 2 : field.shape[2] : every]
-    ax.quiver(x, y, u[0], u[1], color=color, angles="xy", scale_units="xy", scale=0.5, width=0.014)
+def show_arrows(ax: Axes, field: Tensor, every: int, stretch: float) -> None:
+    """Show a field (2, row, column) as arrows every `every` pixels, `stretch` times as long; none below 0.5 px."""
+    y, x = (np.arange(every // 2, n, every) for n in field.shape[1:])
+    u = to_numpy(field)[:, y[:, None], x]
+    u = np.where(np.hypot(*u) < 0.5, np.nan, u)
+    look: dict[str, Any] = {"color": _ZOOM, "edgecolor": "black", "linewidth": 0.4, "width": 0.14 * every}
+    head: dict[str, Any] = {"headwidth": 3.3, "headlength": 3, "headaxislength": 2.8, "minlength": 0}
+    ax.quiver(x, y, *u, angles="xy", units="xy", scale_units="xy", scale=1 / stretch, **look, **head)
 
 
 def frameless(ax: Axes) -> None:
@@ -124,7 +120,7 @@ def show_reconstructions(
     peak = float(np.quantile(np.abs(target), 0.998))
     pixels = np.stack([to_numpy(image) for image in images.values()])
     errors, turns = np.abs(pixels) - np.abs(target), np.angle(pixels * target.conj())
-    limits = [float(np.quantile(np.abs(x[1:, foreground]), 0.97)) or 1.0 for x in (errors, turns)]
+    limits = [float(np.quantile(np.abs(z[1:, foreground]), 0.97)) or 1.0 for z in (errors, turns)]
     for column, name, image, error, turn in zip(axes.T, images, pixels, errors, turns, strict=True):
         shown = [
             show_magnitude(column[0], image, peak),
@@ -134,11 +130,15 @@ def show_reconstructions(
         ]
         column[0].set_title(LABELS[name])
         if zoom is not None:
-            _show_zoom(column[0], image, peak, zoom)
-        look: dict[str, Any] = {"color": "white", "fontsize": 7, "va": "top", "linespacing": 1.0}
-        shade: dict[str, Any] = {"facecolor": "black", "alpha": 0.5, "lw": 0, "pad": 1}
+            y, x, size = zoom
+            inset = column[0].inset_axes((0.6, 0.0, 0.4, 0.4))
+            show_magnitude(inset, image[y : y + size, x : x + size], peak)
+            inset.spines[:].set(visible=True, color=_ZOOM)
+            column[0].add_patch(Rectangle((x - 0.5, y - 0.5), size, size, fill=False, ec=_ZOOM, lw=0.7))
+        shade = {"facecolor": "black", "alpha": 0.5, "lw": 0, "pad": 1}
+        look: dict[str, Any] = {"color": "white", "fontsize": 7, "va": "top", "linespacing": 1.0, "bbox": shade}
         if notes and name in notes:
-            column[0].text(0.03, 0.97, notes[name], transform=column[0].transAxes, bbox=shade, **look)
+            column[0].text(0.03, 0.97, notes[name], transform=column[0].transAxes, **look)
     edges = [(max(i.min() - 2, 0) - 0.5, min(i.max() + 2, n - 1) + 0.5)
              for i, n in zip(np.nonzero(foreground), foreground.shape, strict=True)]  # fmt: skip
     for ax in axes.flat:  # what is around the body is left out
@@ -151,14 +151,6 @@ def show_reconstructions(
         bar = figure.colorbar(drawn, ax=row, label=label, shrink=0.9, pad=0.01, aspect=10)
         if drawn is shown[2]:
             bar.set_ticks([-np.pi, 0, np.pi], labels=["−π", "0", "π"])
-
-
-def _show_zoom(ax: Axes, pixels: np.ndarray, peak: float, zoom: tuple[int, int, int]) -> None:
-    row, column, size = zoom
-    inset = ax.inset_axes((0.6, 0.0, 0.4, 0.4))
-    show_magnitude(inset, pixels[row : row + size, column : column + size], peak)
-    inset.spines[:].set(visible=True, color=_ZOOM)
-    ax.add_patch(Rectangle((column - 0.5, row - 0.5), size, size, fill=False, ec=_ZOOM, lw=0.7))
 
 
 def draw_levels(
@@ -226,33 +218,15 @@ def calibration_curve(
     return table[kept].assign(**dict(zip(("bias", "low", "high"), columns, strict=True)))
 
 
-def draw_calibration(axes: Sequence[Axes], curves: dict[str, pd.DataFrame], limits: tuple[float, float]) -> None:
-    """Draw predicted against true length, and the relative bias with its interval over seeds."""
-    for name, curve in curves.items():
-        draw_band(axes[0], name, curve.target, curve.pred, curve.pred, curve.pred)
-        draw_band(axes[1], name, curve.target, curve.low, curve.bias, curve.high)
-    top = max(curve.target.max() for curve in curves.values())
-    axes[0].plot([0, top], [0, top], color="0.6", lw=0.6)
-    axes[1].axhline(0, color="0.6", lw=0.6)
-    axes[1].set(ylim=limits, ylabel="relative bias (%)")
-
-
 def save_figure(
     fig: Figure, folder: Path | str, name: str, numbers: dict[str, Any],
     *, caption: str, alt: str, preset: str = "any",
 ) -> None:  # fmt: skip
     """Write NAME.png, NAME.svg and NAME.json (what is drawn, to 6 digits), and show the figure.
 
-    The same numbers give byte-identical SVG and JSON.
-
-    Parameters
-    ----------
-    caption : str
-        What is drawn: every axis, symbol and colour that has no label in the figure.
-    alt : str
-        The figure in words, for readers who do not see it.
-    preset : str
-        Size of the experiments behind it; "any" where nothing is trained.
+    The same numbers give byte-identical SVG and JSON. `caption` says what is drawn: every axis, symbol and colour that
+    has no label in the figure. `alt` is the figure in words, for readers who do not see it; `preset` the size of the
+    experiments behind it, "any" where nothing is trained.
     """
     for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
         buffer = io.BytesIO()
@@ -264,8 +238,7 @@ def save_figure(
 
 def show(fig: Figure, *, caption: str = "", alt: str) -> None:
     """Display a figure with its alternative text, its caption below it, and close it."""
-    spoken = {"alt": alt}
-    display(fig, metadata={"image/png": spoken, "image/jpeg": spoken})
+    display(fig, metadata=dict.fromkeys(("image/png", "image/jpeg"), {"alt": alt}))
     if caption:
         display(Markdown(f"*{caption}*"))
     plt.close(fig)

@@ -12,7 +12,7 @@ from torch import nn
 from perpcore._files import write_atomically
 from perpcore.data.coils import sense_adjoint, walsh_csm
 from perpcore.data.readers.base import Volume
-from perpcore.data.readers.images import combined_image
+from perpcore.data.readers.open import combined_image
 from perpcore.models import MotionNet, UnrolledNet
 
 OUTPUTS = (".npy", ".h5", ".nii", ".nii.gz")
@@ -28,16 +28,15 @@ def reconstruct(volume: Volume, network: nn.Module) -> np.ndarray:
     is_unrolled = isinstance(network, UnrolledNet)
     if isinstance(network, MotionNet) or (is_unrolled and volume.domain != "kspace"):
         raise ValueError(f"network: {type(network).__name__} cannot reconstruct {volume.domain} data")
-    images = []
+    images, measured = [], []
     for index in range(len(volume)):
         if is_unrolled:
             kspace = volume.read(index)
-            csm, mask = walsh_csm(kspace, min(24, *kspace.shape[1:])), (kspace != 0).any(0)
-            zero_filled = sense_adjoint(kspace, csm)
+            csm = walsh_csm(kspace, min(24, *kspace.shape[1:]))
+            zero_filled, measured = sense_adjoint(kspace, csm), [csm[None], (kspace != 0).any(0)[None]]
         else:
             zero_filled = combined_image(volume, index)
         scale = zero_filled.abs().max()
-        measured = (csm[None], mask[None]) if is_unrolled else ()
         images.append(scale * network(zero_filled[None] / scale, *measured)[0])
     return torch.stack(images).numpy()
 

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import scipy  # loads `stats`, which takes a second, when it is used
 
+from perpcore._checks import require
+
 
 class Interval(NamedTuple):
     """Mean with the bounds of its 95 % confidence interval."""
@@ -30,8 +32,8 @@ def mean_interval(values: np.ndarray, *, resamples: int = 2000, seed: int = 0) -
     In simulations it covers 94 to 96 % from four seeds on, and 89 % in the worst case of two.
     """
     values = np.atleast_2d(np.asarray(values, dtype=float))
-    if values.ndim != 2 or values.size == 0 or not np.isfinite(values).all():
-        raise ValueError(f"values: expected finite numbers (seed, image), got shape {values.shape}")
+    fits = values.ndim == 2 and values.size > 0 and np.isfinite(values).all()
+    require(fits, f"values: expected finite numbers (seed, image), got shape {values.shape}")
     mean, n = float(values.mean()), values.size
     if len(values) > 1:
         error, freedom = _error_of_mean(values)
@@ -47,9 +49,7 @@ def _error_of_mean(values: np.ndarray) -> tuple[float, float]:
     means = [m for m in (values.mean(1), values.mean(0)) if m.size > 1]
     parts = [(float(m.var(ddof=1)) / m.size, m.size - 1) for m in means]
     variance = sum(v for v, _ in parts)
-    if variance == 0:
-        return 0.0, 1.0
-    return variance**0.5, variance**2 / sum(v**2 / n for v, n in parts)
+    return (variance**0.5, variance**2 / sum(v**2 / n for v, n in parts)) if variance else (0.0, 1.0)
 
 
 def paired_test(values: np.ndarray, reference: np.ndarray) -> float:
@@ -59,8 +59,7 @@ def paired_test(values: np.ndarray, reference: np.ndarray) -> float:
     two-sided Wilcoxon signed-rank test over images, each averaged over its seeds. 1 where all agree.
     """
     a, b = (np.atleast_2d(np.asarray(v, dtype=float)) for v in (values, reference))
-    if a.shape[1] != b.shape[1]:
-        raise ValueError(f"reference: expected {a.shape[1]} images like values, got {b.shape[1]}")
+    require(a.shape[1] == b.shape[1], f"reference: expected {a.shape[1]} images like values, got {b.shape[1]}")
     if np.array_equal(a.mean(0), b.mean(0)):
         return 1.0
     if len(a) == len(b) > 1:
@@ -70,10 +69,7 @@ def paired_test(values: np.ndarray, reference: np.ndarray) -> float:
 
 
 def mean_test(values: np.ndarray, expected: float) -> float:
-    """p of the hypothesis that the mean of (seed, image) values is `expected`, as in `paired_test`.
-
-    A single value is exact: p is 0, or 1 where it equals `expected`.
-    """
+    """p of (seed, image) values having the mean `expected`, as in `paired_test`; a single value is exact: 0 or 1."""
     values = np.atleast_2d(np.asarray(values, dtype=float))
     if values.size == 1:
         return float(values.item() == expected)
@@ -81,10 +77,7 @@ def mean_test(values: np.ndarray, expected: float) -> float:
 
 
 def effect_size(values: np.ndarray, reference: np.ndarray) -> float:
-    """Matched-pairs rank-biserial correlation (Kerby 2014) of images averaged over their seeds.
-
-    −1 … 1: share of the rank sum in which `values` is larger, minus that in which it is smaller; 0 where all agree.
-    """
+    """Matched-pairs rank-biserial correlation (Kerby 2014), −1 … 1, of images averaged over seeds; 0: all agree."""
     a, b = (np.atleast_2d(np.asarray(v, dtype=float)).mean(0) for v in (values, reference))
     difference = (a - b)[a != b]
     if not difference.size:

@@ -1,7 +1,7 @@
 """Theory: the losses as functions of magnitude ratio and angle, and what minimises them.
 
-The landscape of a loss is its value for predictions Ŷ = ρ·exp(iΔφ)·Y of a small textured image Y with maximum 1:
-the same ratio ρ and angle Δφ in every pixel, so that SSIM, which needs a neighbourhood, is treated like the others.
+The landscape of a loss is its value for Ŷ = ρ·exp(iΔφ)·Y of a small textured image Y of maximum 1: ρ and Δφ are the
+same in every pixel, so that SSIM, which needs a neighbourhood, is treated like the others.
 """
 
 import numpy as np
@@ -9,6 +9,7 @@ import scipy  # loads its parts when they are used: `stats` takes a second
 import torch
 from torch import Tensor, nn
 
+from perpcore._checks import check_choice
 from perpcore.losses import LOSSES
 
 LANDSCAPE_LOSSES = ("l1", "l2", "ssim", "perp_l1", "perp_l2", "perp_ssim")
@@ -32,10 +33,7 @@ def landscape(loss: nn.Module | str, ratio: np.ndarray, angle: np.ndarray, targe
 
 
 def symmetry_index(loss: nn.Module | str, count: int = 25) -> float:
-    """1 − Σ|L(1+d, Δφ) − L(1−d, Δφ)| / Σ(L(1+d, Δφ) + L(1−d, Δφ)), over d < 1, |Δφ| ≤ π.
-
-    1: too large and too small a magnitude cost the same, at every angle.
-    """
+    """1 − Σ|L(1+d, Δφ) − L(1−d, Δφ)| / Σ(L(1+d, Δφ) + L(1−d, Δφ)), d < 1, |Δφ| ≤ π: 1 is symmetric in magnitude."""
     deviation, angle = np.linspace(0, 0.99, count), np.linspace(-np.pi, np.pi, count)
     above, below = landscape(loss, 1 + deviation, angle), landscape(loss, 1 - deviation, angle)
     return float(1 - np.abs(above - below).sum() / (above + below).sum())
@@ -68,15 +66,11 @@ def gradient_flow(loss: nn.Module | str, start: np.ndarray, step: float = 0.01, 
 
 
 def l2_minimiser(kind: str, spread: float) -> float:
-    """|Ŷ|/|Y| that minimises the expected ℓ2 under phase noise: E[cos δ].
-
-    exp(−σ²/2) for "gaussian" δ of standard deviation σ, I₁(κ)/I₀(κ) for "vonmises" δ.
-    """
+    """E[cos δ], |Ŷ|/|Y| of least expected ℓ2: exp(−σ²/2) for "gaussian" δ of SD σ, I₁(κ)/I₀(κ) for "vonmises" δ."""
+    check_choice("kind", kind, ("gaussian", "vonmises"))
     if kind == "gaussian":
         return float(np.exp(-(spread**2) / 2))
-    if kind == "vonmises":
-        return float(scipy.special.i1e(spread) / scipy.special.i0e(spread))
-    raise ValueError(f"kind: expected 'gaussian' or 'vonmises', got {kind!r}")
+    return float(scipy.special.i1e(spread) / scipy.special.i0e(spread))
 
 
 def rician(statistic: str, magnitude: float, sd: float) -> float:
@@ -85,10 +79,7 @@ def rician(statistic: str, magnitude: float, sd: float) -> float:
 
 
 def minimising_magnitude(loss: nn.Module | str, targets: np.ndarray) -> float:
-    """Magnitude m of a prediction with phase 0 that minimises the mean loss over `targets`.
-
-    By bounded search over 0 ≤ m ≤ 3 max|Y|; `targets` are samples of a random target whose mean phase is 0.
-    """
+    """Magnitude 0 ≤ m ≤ 3 max|Y| of a prediction of phase 0 that minimises the mean loss over samples `targets`."""
     function, target = _named(loss), torch.from_numpy(np.asarray(targets, dtype=np.complex128))
     found = scipy.optimize.minimize_scalar(
         lambda m: function(torch.full_like(target, m), target).item(),

@@ -52,7 +52,6 @@ def fit(
     """Train `model` in place with AdamW.
 
     Batches depend on the step alone: a run that was killed and continues ends with the same weights, on the same CPU.
-
     `draw` takes a step and returns a batch with `inputs` (the network's arguments) and `target`, on the model's device.
     `validate` takes the model and returns metrics, every `validate_every` steps and at the end. `warmup` is a number of
     first steps to train with another loss, and that loss. `checkpoint` is a file to continue from, written at every
@@ -68,10 +67,9 @@ def fit(
     start, history = _load_checkpoint(checkpoint, identity, parts)
     losses = torch.zeros(steps, device=device)
     since = start  # first step after the last validation
-    bar = tqdm(
-        total=steps, initial=start, desc=progress, disable=not progress, file=sys.stdout, mininterval=1, ncols=100
-    )
-    for step in range(start, steps):
+    look: dict[str, Any] = {"desc": progress, "file": sys.stdout, "mininterval": 1, "ncols": 100}
+    bar = tqdm(range(start, steps), initial=start, total=steps, disable=not progress, **look)
+    for step in bar:
         for group in optimizer.param_groups:
             group["lr"] = cosine_schedule(step, steps, learning_rate)
         batch = draw(step)
@@ -82,7 +80,6 @@ def fit(
         nn.utils.clip_grad_norm_(parameters, CLIP_NORM)
         optimizer.step()
         losses[step] = value.detach()
-        bar.update()
 
         done = step + 1
         validating = done % validate_every == 0 or done == steps
@@ -107,7 +104,6 @@ def fit(
                 buffer = io.BytesIO()
                 torch.save({"identity": identity, "step": done, "history": history, **state}, buffer)
                 write_atomically(checkpoint, buffer.getvalue())
-    bar.close()
     model.eval()
     return history
 

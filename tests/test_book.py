@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from urllib.parse import unquote
 
+import exercises
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -27,3 +28,10 @@ def test_the_book_builds_without_warnings_and_stands_alone() -> None:
         assert not re.findall(r"<link[^>]* rel=\"stylesheet\"[^>]* href=\"https?://", text), page
         for link in re.findall(r"<a [^>]*href=\"([^\"#:?]+)[\"#]", text):
             assert (page.parent / unquote(link)).exists(), f"{page}: {link}"
+
+
+def test_exercises_of_an_unknown_notebook_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exercises, "NotebookClient", None)  # nothing is run
+    monkeypatch.setattr(sys, "argv", ["exercises.py", "01", "77"])
+    with pytest.raises(SystemExit, match="no notebook 77, only 00, 01"):
+        exercises.main()

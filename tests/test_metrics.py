@@ -133,6 +133,14 @@ def test_field_metrics_by_hand() -> None:
     assert values["angular_error"].item() == pytest.approx(90)
 
 
+def test_pairs_that_do_not_move_have_an_angle_of_zero_so_that_means_are_finite() -> None:
+    still = torch.zeros(2, 2, 6, 6)
+    still[1, 0] = 2
+    values = evaluate_fields(torch.ones(2, 2, 6, 6), still, torch.ones(2, 6, 6, dtype=torch.bool))
+    assert values["angular_error"].tolist() == pytest.approx([0, 45])
+    assert all(torch.isfinite(value).all() for value in values.values())
+
+
 def test_field_metrics_equal_numpy_in_2d_and_3d() -> None:
     for n in (2, 3):
         space = (5,) * n

@@ -86,9 +86,20 @@ def test_calibration_is_averaged_over_seeds_in_filled_bins() -> None:
     assert curve.bias.tolist() == pytest.approx([100]) and curve.low.item() < 0 < 200 < curve.high.item()
     assert plotting.calibration_curve(tables, 4, reference=tables)[["bias", "low", "high"]].values.tolist() == [[0] * 3]
     assert plotting.calibration_curve(tables[:1], 4).low.tolist() == pytest.approx([0])
-    fig, axes = plt.subplots(1, 2)
-    plotting.draw_calibration(axes, {"l2": curve}, limits=(-10, 200))
-    assert axes[1].lines[0].get_ydata().tolist() == pytest.approx([100])
+    fig, ax = plt.subplots()
+    plotting.draw_band(ax, "l2", curve.target, curve.low, curve.bias, curve.high)
+    assert ax.lines[0].get_ydata().tolist() == pytest.approx([100])
+    plt.close(fig)
+
+
+def test_arrows_are_stretched_and_left_out_where_little_moves() -> None:
+    field = torch.zeros(2, 8, 12)
+    field[0, :, 6:] = 3
+    fig, ax = plt.subplots()
+    plotting.show_arrows(ax, field, every=4, stretch=2)
+    (arrows,) = ax.collections
+    assert arrows.XY.tolist() == [[x, y] for y in (2, 6) for x in (2, 6, 10)] and arrows.scale == 0.5
+    assert np.where(arrows.Umask, np.nan, arrows.U).tolist() == pytest.approx([np.nan, 3, 3] * 2, nan_ok=True)
     plt.close(fig)
 
 

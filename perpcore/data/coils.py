@@ -6,49 +6,36 @@ from jaxtyping import Complex, Shaped
 from torch import Tensor
 from torch.nn import functional
 
+from perpcore._checks import require
 from perpcore.data.kspace import fft2c, ifft2c
 
+Image = Complex[Tensor, "*batch row column"]
+Coils = Complex[Tensor, "*batch coil row column"]
 Sampling = Shaped[Tensor, "row column"] | Shaped[Tensor, "*batch row column"]
 
+COIL_DISTANCE = 1.3  # of coils from the centre, in units of half the field of view
 
-def sense_forward(
-    image: Complex[Tensor, "*batch row column"],
-    coil_sensitivities: Complex[Tensor, "*batch coil row column"],
-    mask: Sampling | None = None,
-) -> Complex[Tensor, "*batch coil row column"]:
-    """A x = mask · F(S x): image (batch, row, column) → k-space (batch, coil, row, column).
 
-    `mask` is (row, column) or (batch, row, column), real or boolean.
-    """
-    expected = coil_sensitivities.select(-3, 0).shape
-    if image.shape != expected:
-        raise ValueError(f"image: expected shape {tuple(expected)}, got {tuple(image.shape)}")
+def sense_forward(image: Image, coil_sensitivities: Coils, mask: Sampling | None = None) -> Coils:
+    """A x = mask · F(S x), (batch, coil, row, column); `mask` ([batch,] row, column) is real or boolean."""
+    expected, got = tuple(coil_sensitivities.select(-3, 0).shape), tuple(image.shape)
+    require(got == expected, f"image: expected shape {expected}, got {got}")
     kspace = fft2c(coil_sensitivities * image.unsqueeze(-3))
     return kspace if mask is None else kspace * mask.unsqueeze(-3)
 
 
-def sense_adjoint(
-    kspace: Complex[Tensor, "*batch coil row column"],
-    coil_sensitivities: Complex[Tensor, "*batch coil row column"],
-    mask: Sampling | None = None,
-) -> Complex[Tensor, "*batch row column"]:
+def sense_adjoint(kspace: Coils, coil_sensitivities: Coils, mask: Sampling | None = None) -> Image:
     """Aᴴ y = Σ_coils conj(S) F⁻¹(mask · y): the transform is orthonormal."""
-    if kspace.shape != coil_sensitivities.shape:
-        expected = tuple(coil_sensitivities.shape)
-        raise ValueError(f"kspace: expected the shape of coil_sensitivities, {expected}, got {tuple(kspace.shape)}")
+    expected, got = tuple(coil_sensitivities.shape), tuple(kspace.shape)
+    require(got == expected, f"kspace: expected the shape of coil_sensitivities, {expected}, got {got}")
     kept = kspace if mask is None else kspace * mask.unsqueeze(-3)
     return (coil_sensitivities.conj() * ifft2c(kept)).sum(-3)
 
 
 def solve_sense(
-    adjoint: Complex[Tensor, "*batch row column"],
-    coil_sensitivities: Complex[Tensor, "*batch coil row column"],
-    mask: Sampling,
-    weight: Tensor | float,
-    start: Complex[Tensor, "*batch row column"] | None = None,
-    *,
-    steps: int = 10,
-) -> Complex[Tensor, "*batch row column"]:
+    adjoint: Image, coil_sensitivities: Coils, mask: Sampling,
+    weight: Tensor | float, start: Image | None = None, *, steps: int = 10,
+) -> Image:  # fmt: skip
     """Minimise ‖A x − y‖² + λ‖x − x₀‖² by conjugate gradients (CG-SENSE, Pruessmann et al. 2001).
 
     Solves (AᴴA + λ) x = Aᴴy + λ x₀ for `adjoint` Aᴴy, `weight` λ and `start` x₀ (zero, if not given), from which the
@@ -82,21 +69,17 @@ def solve_sense(
     return x
 
 
-def simulate_csm(
-    size: int, coils: int, rng: np.random.Generator, *, radius: float = 1.3
-) -> Complex[Tensor, "{coils} {size} {size}"]:
-    """Smooth complex sensitivities (coil, row, column), complex64, of Σ|S|² = 1.
+def simulate_csm(size: int, coils: int, rng: np.random.Generator) -> Complex[Tensor, "{coils} {size} {size}"]:
+    """Smooth complex sensitivities (coil, row, column), complex64, of Σ|S|² = 1, of coils on a circle around the image.
 
-    Coils sit on a circle around the field of view, turned at random; each has the magnitude of a loop's field on
-    its axis and a slowly varying phase of its own.
+    Each has the magnitude of a loop's field on its axis, and a slowly varying phase.
     """
-    if coils < 1 or size < 1:
-        raise ValueError(f"coils, size: expected at least 1, got {coils} and {size}")
+    require(coils >= 1 and size >= 1, f"coils, size: expected at least 1, got {coils} and {size}")
     axis = (np.arange(size) - size // 2) * (2 / size)
     x, y = axis[None, :], axis[:, None]
     maps = []
     for angle in rng.uniform(0, 2 * np.pi) + 2 * np.pi * np.arange(coils) / coils:
-        dx, dy = x - radius * np.cos(angle), y - radius * np.sin(angle)
+        dx, dy = x - COIL_DISTANCE * np.cos(angle), y - COIL_DISTANCE * np.sin(angle)
         loop = (1 + (dx**2 + dy**2) / rng.uniform(0.5, 0.8) ** 2) ** -1.5
         along_x, along_y = rng.uniform(-1, 1, 2)
         maps.append(loop * np.exp(1j * (rng.uniform(0, 2 * np.pi) + along_x * x + along_y * y)))
@@ -105,21 +88,19 @@ def simulate_csm(
     return torch.from_numpy(sensitivities.astype(np.complex64))
 
 
-def walsh_csm(
-    kspace: Complex[Tensor, "coil row column"], calibration: int = 24, window: int = 5
-) -> Complex[Tensor, "coil row column"]:
+def walsh_csm(kspace: Coils, calibration: int = 24, window: int = 5) -> Coils:
     """Sensitivities from the fully sampled centre of k-space by adaptive combination (Walsh et al. 2000), Σ|S|² = 1.
 
-    The dominant eigenvector of the coil covariance in a window of `window` × `window` pixels (odd) of the image of the
-    `calibration` central lines and columns. Its phase is that of the first virtual coil, which is smooth.
+    `kspace` is (coil, row, column). The dominant eigenvector of the coil covariance in a window of `window` × `window`
+    pixels (odd) of the image of the `calibration` central lines and columns. Its phase is that of the first virtual
+    coil, which is smooth.
     """
-    if kspace.ndim != 3 or not kspace.is_complex():
-        raise ValueError(f"kspace: expected complex (coil, row, column), got {kspace.dtype}, {tuple(kspace.shape)}")
+    fits, got = kspace.ndim == 3 and kspace.is_complex(), f"{kspace.dtype}, {tuple(kspace.shape)}"
+    require(fits, f"kspace: expected complex (coil, row, column), got {got}")
     coils, rows, columns = kspace.shape
-    if not 1 <= calibration <= min(rows, columns):
-        raise ValueError(f"calibration: expected 1 … {min(rows, columns)}, got {calibration}")
-    if window < 1 or window % 2 == 0:
-        raise ValueError(f"window: expected an odd number of pixels, got {window}")
+    largest = min(rows, columns)
+    require(1 <= calibration <= largest, f"calibration: expected 1 … {largest}, got {calibration}")
+    require(window > 0 and window % 2 == 1, f"window: expected an odd number of pixels, got {window}")
     hann, taper = torch.hann_window(calibration + 2, periodic=False)[1:-1], torch.zeros(rows, columns)
     top, left = (n // 2 - calibration // 2 for n in (rows, columns))
     taper[top : top + calibration, left : left + calibration] = hann[:, None] * hann

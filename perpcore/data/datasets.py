@@ -1,9 +1,8 @@
 """Generated training, validation and test data as torch data sets.
 
-Every data set draws sample number i of its split from (seed, i) alone. So `dataset[i]`, a batch
-and a `DataLoader` see the same images, and each loss of a comparison the same ones in the same
-order. `dataset[i]` is a named tuple without batch axis, of which a `DataLoader` makes batches;
-`dataset.batch(indices)` draws several at once, which is faster.
+Every data set draws sample number i of its split from (seed, i) alone. So `dataset[i]`, a batch and a `DataLoader` see
+the same images, and each loss of a comparison the same ones in the same order. `dataset[i]` is a named tuple without
+batch axis, of which a `DataLoader` makes batches; `dataset.batch(indices)` draws several at once, which is faster.
 """
 
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from perpcore._checks import check_choice, require
 from perpcore.data import motion, phantoms
 from perpcore.data.coils import sense_adjoint, sense_forward, simulate_csm
 from perpcore.data.kspace import complex_noise, fft2c, ifft2c, sampling_mask
@@ -23,8 +23,7 @@ Images = Complex[Tensor, "batch row column"]
 Masks = Bool[Tensor, "batch row column"]
 
 SPLITS = ("train", "validation", "test")
-FOREGROUND = 0.1
-"""A measured pixel above this share of the image's maximum is foreground."""
+FOREGROUND = 0.1  # a measured pixel above this share of the image's maximum is foreground
 
 
 class ReconBatch(NamedTuple):
@@ -44,10 +43,7 @@ class ReconBatch(NamedTuple):
 
 
 class RegistrationBatch(NamedTuple):
-    """Two zero-filled images, the true displacement in pixels, and both images fully sampled.
-
-    Displacement and foreground belong to the fixed image; see `motion` for the convention.
-    """
+    """Two zero-filled images, the displacement (px) and foreground of the fixed one, and both fully sampled."""
 
     fixed: Images
     moving: Images
@@ -68,32 +64,18 @@ B = TypeVar("B", bound="tuple[Tensor, ...]")
 class Samples(Dataset[B], Generic[B]):
     """What all data sets share.
 
-    Parameters
-    ----------
-    split : {"train", "validation", "test"}
-        Training samples depend on `seed`; validation and test samples are the same for all seeds.
-    length, size : int
-        Number of samples (generated data have no end, so any will do); rows and columns.
-    accelerations : sequence of int
-        Each sample draws one of them; to evaluate at one acceleration, give that one alone.
-    sampling, noise
-        One of `kspace.MASKS`; standard deviation in each part of k-space, for images of maximum 1.
+    `split` is one of `SPLITS`; only training samples depend on `seed`. `length` is the number of samples (generated
+    data have no end, so any will do), `size` that of rows and columns. Each sample draws one of the `accelerations`; to
+    evaluate at one, give that one alone. `sampling` is one of `kspace.MASKS`, `noise` the standard deviation in each
+    part of k-space, for images of maximum 1.
     """
 
     def __init__(
-        self,
-        split: str = "train",
-        length: int = 1024,
-        *,
-        size: int = 64,
-        accelerations: Sequence[int] = (4, 8, 12),
-        sampling: str = "radial",
-        noise: float = 0.01,
-        seed: int = 0,
-        device: torch.device | str = "cpu",
-    ) -> None:
-        if split not in SPLITS:
-            raise ValueError(f"split: expected one of {', '.join(SPLITS)}, got {split!r}")
+        self, split: str = "train", length: int = 1024, *,
+        size: int = 64, accelerations: Sequence[int] = (4, 8, 12), sampling: str = "radial",
+        noise: float = 0.01, seed: int = 0, device: torch.device | str = "cpu",
+    ) -> None:  # fmt: skip
+        check_choice("split", split, SPLITS)
         self.split, self.length, self.size = split, length, size
         self.accelerations, self.sampling, self.noise = tuple(accelerations), sampling, noise
         self.seed = {"validation": 1, "test": 2}.get(split, 1000 + seed)
@@ -112,16 +94,13 @@ class Samples(Dataset[B], Generic[B]):
         """Draw samples `indices` as one batch on the device."""
         raise NotImplementedError
 
-    def _acceleration(self, rng: np.random.Generator) -> int:
-        one, *others = self.accelerations
-        return int(rng.choice(self.accelerations)) if others else one
-
     def _acquisition(self, key: list[int], n_coils: int = 1) -> tuple[Tensor, Tensor, np.random.Generator]:
         """Sampling mask and k-space noise (coil, row, column) of one sample, and the generator that goes on."""
         one, *others = self.accelerations
         rng = np.random.default_rng([*key, 0 if others else one])
         shape = (self.size, self.size)
-        mask = sampling_mask(self.sampling, shape, self._acceleration(rng), rng)
+        acceleration = int(rng.choice(self.accelerations)) if others else one
+        mask = sampling_mask(self.sampling, shape, acceleration, rng)
         return mask, self._noise((n_coils, *shape), self.noise, rng), rng
 
     @staticmethod
@@ -130,10 +109,9 @@ class Samples(Dataset[B], Generic[B]):
 
 
 class Recon(Samples[ReconBatch]):
-    """Fully sampled images seen by `n_coils` generated coils, undersampled, with noise in each coil.
+    """`images`, which subclasses bring, seen by `n_coils` generated coils, undersampled, with noise in each coil.
 
-    `target_noise` is the standard deviation of noise in each part of the training targets, for images of maximum 1.
-    Subclasses bring the `images`.
+    `target_noise` is the SD of noise in each part of the training targets, for images of maximum 1.
     """
 
     def __init__(self, *args: Any, n_coils: int = 4, target_noise: float = 0.0, **options: Any) -> None:
@@ -147,13 +125,11 @@ class Recon(Samples[ReconBatch]):
     def batch(self, indices: Sequence[int]) -> ReconBatch:
         """Draw images `indices`, each with its own mask, noise and coil sensitivities."""
         images, foreground = self.images(indices)
-        drawn = []
+        drawn, sd = [], self.target_noise if self.split == "train" else 0.0
         for index in indices:
             mask, noise, rng = self._acquisition([self.seed, index], self.n_coils)
-            sd = self.target_noise if self.split == "train" else 0.0
-            drawn.append(
-                (mask, noise, simulate_csm(self.size, self.n_coils, rng), self._noise(images.shape[1:], sd, rng))
-            )
+            csm = simulate_csm(self.size, self.n_coils, rng)
+            drawn.append((mask, noise, csm, self._noise(images.shape[1:], sd, rng)))
         mask, noise, csm, of_target = (torch.stack(x).to(images.device) for x in zip(*drawn, strict=True))
         kspace = (sense_forward(images, csm) + noise) * mask.unsqueeze(1)
         adjoint = sense_adjoint(kspace, csm)
@@ -163,11 +139,7 @@ class Recon(Samples[ReconBatch]):
 
 
 class PhantomRecon(Recon):
-    """Generated images of `anatomy`, "brain" or "abdomen".
-
-    `roughness` is the SD in rad of what a smooth trend does not explain of the phase; by default that of measured
-    images (`phantoms.ROUGHNESS`).
-    """
+    """Generated images of `anatomy`, "brain" or "abdomen"; `roughness` in rad as in `phantoms.generate`."""
 
     def __init__(self, *args: Any, anatomy: str = "brain", roughness: float | None = None, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -182,10 +154,7 @@ class PhantomRecon(Recon):
 
 
 class PhantomMotion(Samples[RegistrationBatch]):
-    """Two undersampled states of generated torsos in coronal view, and the motion between them.
-
-    `sliding` makes the motion slide along the chest wall.
-    """
+    """Two undersampled states of generated torsos (coronal) and their motion; `sliding`: along the chest wall."""
 
     def __init__(self, *args: Any, sliding: bool = False, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -200,10 +169,7 @@ class PhantomMotion(Samples[RegistrationBatch]):
         """Draw pairs `indices`, each image with its own mask and noise."""
         displacement = motion.respiratory(indices, self.size, seed=self.seed, sliding=self.sliding, device=self.device)
         fixed_full, moving_full, foreground = self._states(indices, displacement)
-        fixed, moving = (
-            scale_to_input(self._undersample(images, indices, key), images)[0]
-            for key, images in ((17, fixed_full), (18, moving_full))
-        )
+        fixed, moving = self._undersample(fixed_full, indices, 17), self._undersample(moving_full, indices, 18)
         return RegistrationBatch(fixed, moving, displacement, foreground, fixed_full, moving_full)
 
     def _states(self, indices: Sequence[int], displacement: Tensor) -> tuple[Tensor, ...]:
@@ -213,23 +179,18 @@ class PhantomMotion(Samples[RegistrationBatch]):
             [*indices, *indices], self.size, seed=self.seed, kind="abdomen", roughness=0.1, texture=0.15,
             device=self.device, displacement=torch.cat([displacement, torch.zeros_like(displacement)]),
         )  # fmt: skip
-        n = len(indices)
-        return image[:n], image[n:], body[:n]
+        return *image.chunk(2), body[: len(indices)]
 
     def _undersample(self, images: Images, indices: Sequence[int], key: int) -> Images:
         drawn = [self._acquisition([self.seed, key, i])[:2] for i in indices]
         masks, noise = (torch.stack(x).to(images.device) for x in zip(*drawn, strict=True))
-        return ifft2c((fft2c(images) + noise[:, 0]) * masks)
+        return scale_to_input(ifft2c((fft2c(images) + noise[:, 0]) * masks), images)[0]
 
 
 def scale_to_input(zero_filled: Images, target: Images) -> tuple[Images, Images]:
-    """Divide both by the maximum magnitude of the zero-filled image.
-
-    That scale is known for measured data too, where the target is not.
-    """
+    """Divide both by the zero-filled image's maximum magnitude: known for measured data, where the target is not."""
     scale = zero_filled.abs().amax((-2, -1), keepdim=True)
-    if not (scale > 0).all():
-        raise ValueError("zero_filled: expected images that are not zero everywhere")
+    require(bool((scale > 0).all()), "zero_filled: expected images that are not zero everywhere")
     return zero_filled / scale, target / scale
 
 

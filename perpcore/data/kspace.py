@@ -1,14 +1,12 @@
-"""Fourier transforms, undersampling masks and noise of Cartesian MRI.
-
-Images and k-space are complex tensors (..., row, column), with the centre of k-space (DC) at index n // 2.
-Masks are boolean tensors, True where k-space is sampled.
-"""
+"""Fourier transforms, boolean sampling masks and noise: tensors (..., row, column), the centre (DC) at n // 2."""
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Complex, Num
 from torch import Tensor
 from torch.fft import fft2, fftshift, ifft2, ifftshift
+
+from perpcore._checks import check_choice, require
 
 PIXELS = (-2, -1)
 
@@ -30,8 +28,7 @@ def ifft2c(kspace: Num[Tensor, "*batch row column"]) -> Complex[Tensor, "*batch 
 def crop_center(kspace: Complex[Tensor, "*batch row column"], size: int) -> Tensor:
     """Central (size, size) of centred k-space: the same field of view at lower resolution."""
     rows, columns = kspace.shape[-2:]
-    if min(rows, columns) < size:
-        raise ValueError(f"kspace: expected at least {size}×{size}, got {rows}×{columns}")
+    require(min(rows, columns) >= size, f"kspace: expected at least {size}×{size}, got {rows}×{columns}")
     top, left = rows // 2 - size // 2, columns // 2 - size // 2
     return kspace[..., top : top + size, left : left + size]
 
@@ -97,12 +94,10 @@ MASKS = {"random": random_mask, "equispaced": equispaced_mask, "radial": radial_
 
 def sampling_mask(kind: str, shape: tuple[int, int], acceleration: float, rng: np.random.Generator) -> Mask:
     """Boolean mask (row, column) of one of MASKS, DC always sampled; raises ValueError naming the wrong argument."""
-    if kind not in MASKS:
-        raise ValueError(f"kind: expected one of {', '.join(MASKS)}, got {kind!r}")
-    if len(shape) != 2 or min(shape) < 8:
-        raise ValueError(f"shape: expected (rows, columns) of at least 8 each, got {shape}")
-    if not 1 <= acceleration <= min(shape) / 2:
-        raise ValueError(f"acceleration: expected 1 … {min(shape) / 2:g}, got {acceleration}")
+    check_choice("kind", kind, MASKS)
+    require(len(shape) == 2 and min(shape) >= 8, f"shape: expected (rows, columns) of at least 8 each, got {shape}")
+    most = min(shape) / 2
+    require(1 <= acceleration <= most, f"acceleration: expected 1 … {most:g}, got {acceleration}")
     if acceleration == 1:
         return torch.ones(shape, dtype=torch.bool)
     mask = MASKS[kind](shape, acceleration, rng)

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from perpcore._checks import require
 from perpcore.data import motion
 from perpcore.data.datasets import Images, Masks, PhantomMotion, Recon, Samples, foreground_mask
 from perpcore.data.kspace import crop_center, fft2c, ifft2c
-from perpcore.data.readers.base import UnreadableFileError, Volume, require, require_fully_sampled
-from perpcore.data.readers.images import combined_image
-from perpcore.data.readers.open import fingerprint, open_source
+from perpcore.data.readers.base import UnreadableFileError, Volume, require_fully_sampled
+from perpcore.data.readers.open import combined_image, fingerprint, open_source
 
 
 class _Measured(Samples[Any]):

@@ -17,7 +17,7 @@ from jaxtyping import Float, Num
 from torch import Tensor
 from torch.nn import functional
 
-from perpcore._checks import check_collection, check_displacement
+from perpcore._checks import check_choice, check_collection, check_displacement, require
 
 MAX_AMPLITUDE = 20 / 256  # largest respiratory amplitude over matrix size: a deep breath, 20 pixels at 256²
 SMALLEST_JACOBIAN = 0.1
@@ -26,15 +26,11 @@ SMALLEST_JACOBIAN = 0.1
 def warp(
     image: Num[Tensor, "batch *space"], displacement: Float[Tensor, "batch n *grid"]
 ) -> Num[Tensor, "batch *space"]:
-    """image(x + u(x)) by linear interpolation; beyond the border the border's value.
-
-    The image is real or complex, (batch, [channel,] *space); n = 2 or 3 is the number of space axes.
-    """
+    """image(x + u(x)), linear interpolation, the border's value beyond; real or complex (batch, [channel,] *space)."""
     check_displacement(displacement)
     n, space = displacement.shape[1], displacement.shape[2:]
-    if image.shape[0] != len(displacement) or image.shape[-n:] != space:
-        wanted = f"(batch, [channel,] *space) like displacement {tuple(displacement.shape)}"
-        raise ValueError(f"image: expected {wanted}, got {tuple(image.shape)}")
+    wanted, got = f"(batch, [channel,] *space) like displacement {tuple(displacement.shape)}", tuple(image.shape)
+    require(got[0] == len(displacement) and got[-n:] == space, f"image: expected {wanted}, got {got}")
     if image.is_complex():
         return torch.complex(warp(image.real, displacement), warp(image.imag, displacement))
     steps = [torch.arange(size, dtype=displacement.dtype, device=displacement.device) for size in space]
@@ -69,12 +65,10 @@ def respiratory(
     Mostly head–feet, largest at the diaphragm, fading smoothly towards the shoulders, the pelvis and the body wall, and
     less at the spine. Amplitudes are uniform up to MAX_AMPLITUDE·size pixels, in either direction; a smooth deformation
     of a tenth to a quarter of that is added. Each field is shrunk until its Jacobian exceeds 0.1 everywhere: no folds.
-
     `size` is the number of pixels along each axis, at least 16; `dims` 2 is the coronal plane, 3 the volume. With
     `sliding` the motion stops along the chest wall within about four pixels.
     """
-    if dims not in (2, 3):
-        raise ValueError(f"dims: expected 2 or 3, got {dims}")
+    check_choice("dims", dims, (2, 3))
     check_collection(indices, size)
     fields = [_respiratory_field(seed, int(i), size, dims, sliding) for i in indices]
     return torch.from_numpy(np.stack(fields)).float().to(device)

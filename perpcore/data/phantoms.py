@@ -19,7 +19,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-from perpcore._checks import check_collection
+from perpcore._checks import check_choice, check_collection, require
 from perpcore.data.motion import warp
 
 KINDS = ("brain", "abdomen")
@@ -61,45 +61,30 @@ class _Parameters(NamedTuple):
 
 
 def generate(
-    indices: Sequence[int],
-    size: int,
-    *,
-    seed: int = 0,
-    kind: str = "brain",
-    roughness: float | None = None,
-    texture: float | None = None,
-    device: torch.device | str = "cpu",
-    displacement: Float[Tensor, "batch 2 {size} {size}"] | None = None,
-) -> Phantom:
-    """Images number `indices` of the endless collection `seed`.
+    indices: Sequence[int], size: int, *,
+    seed: int = 0, kind: str = "brain", roughness: float | None = None, texture: float | None = None,
+    device: torch.device | str = "cpu", displacement: Float[Tensor, "batch 2 {size} {size}"] | None = None,
+) -> Phantom:  # fmt: skip
+    """Images number `indices` (not negative) of the endless collection `seed`, of `size` ≥ 16 rows and columns.
 
-    Parameters
-    ----------
-    indices, size
-        Non-negative numbers of images; rows and columns, at least 16.
-    kind : {"brain", "abdomen"}
-        Brains need nilearn and nibabel.
-    roughness, texture : float, optional
-        SD in rad of the rough phase, and relative SD of the fine magnitude texture; each image has 0.95 to 1.05
-        times the one, 0.8 to 1.2 times the other. By default those of `ROUGHNESS` and `TEXTURE`.
-    displacement : Tensor, optional
-        (len(indices), 2, size, size) in pixels: the body in another state, its pixel x showing what the first
-        state has at x + u(x) (see `motion`).
+    `kind` is "brain", which needs nilearn and nibabel, or "abdomen". `roughness` is the SD in rad of the rough phase,
+    `texture` the relative SD of the fine magnitude texture, by default those of `ROUGHNESS` and `TEXTURE`; each image
+    has 0.95 to 1.05 times the one, 0.8 to 1.2 times the other. A `displacement` (len(indices), 2, size, size) in pixels
+    shows the body in another state: its pixel x is what the first state has at x + u(x) (see `motion`).
 
     Returns complex64 images (len(indices), size, size), equal on all devices to 1e-5. Raises ValueError for a kind
     that is not known, and where nilearn's maps are missing.
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}")
+    check_choice("kind", kind, KINDS)
     check_collection(indices, size)
     rough = ROUGHNESS[kind] if roughness is None else roughness
     fine = TEXTURE[kind] if texture is None else texture
     drawn = [_draw(seed, int(index), kind, rough, fine) for index in indices]
     fields = [torch.from_numpy(np.stack(f)).float().to(device) for f in zip(*drawn, strict=True)]
-    parameters = _Parameters(*fields)  # type: ignore[arg-type]
+    parameters: Any = _Parameters(*fields)  # type: ignore[arg-type]
     axis = (torch.arange(size, device=device) - size // 2) * (2 / size)
     position = torch.stack(torch.broadcast_tensors(axis[None, None, :], axis[None, :, None]), 1)
-    waves = _sum_waves(parameters.waves, axis)  # type: ignore[arg-type]
+    waves = _sum_waves(parameters.waves, axis)
     if displacement is not None:
         position = position + displacement * (2 / size)
         waves = warp(waves, displacement)
@@ -132,10 +117,7 @@ def _draw(seed: int, index: int, kind: str, roughness: float, texture: float) ->
 
 
 def _waves(rng: np.random.Generator, bands: Sequence[tuple[float, float, float]]) -> np.ndarray:
-    """Random plane waves, wave numbers from low to high in rad per half field of view, together of an SD.
-
-    One field for each (low, high, SD). Log-uniform wave numbers: as much variance in each octave of scale.
-    """
+    """Random plane waves, a field per (low, high, SD): wave numbers, log-uniform, in rad per half field of view."""
     low, high, sd = np.array(bands).T[..., None]
     share, angle, shift = rng.uniform(size=(3, len(bands), _WAVES))
     k = low * (high / low) ** share
@@ -146,11 +128,9 @@ def _waves(rng: np.random.Generator, bands: Sequence[tuple[float, float, float]]
 
 def _sum_waves(waves: Tensor, axis: Tensor) -> Tensor:
     """Σ Re c·exp(i(kx x + ky y)) as one matrix product; (batch, field, 3, wave, 2) → images."""
-    kx, ky = waves[:, :, 0, :, 0], waves[:, :, 1, :, 0]
-    amplitude, shift = waves[:, :, 2, :, 0], waves[:, :, 2, :, 1]
-    by_column = torch.polar(torch.ones_like(kx[..., None] * axis), kx[..., None] * axis)
-    arg = ky[..., None] * axis
-    by_row = torch.polar(torch.ones_like(arg), arg) * torch.complex(amplitude, shift)[..., None]
+    turns = waves[:, :, :2, :, :1] * axis  # kx x and ky y
+    by_column, by_row = torch.polar(torch.ones_like(turns), turns).unbind(2)
+    by_row = by_row * torch.view_as_complex(waves[:, :, 2].contiguous())[..., None]
     # Re(ab) as a real product of twice the length: faster than a complex product's four.
     rows = torch.cat([by_row.real, -by_row.imag], -2).transpose(-1, -2)
     columns = torch.cat([by_column.real, by_column.imag], -2)
@@ -160,12 +140,11 @@ def _sum_waves(waves: Tensor, axis: Tensor) -> Tensor:
 @lru_cache(maxsize=1)
 def _head() -> Tensor:
     """White matter, grey matter, fluid, distance to the brain in mm, on 2 mm voxels; (1, 4, z, y, x)."""
-    package = importlib.util.find_spec("nilearn")
-    if package is None or importlib.util.find_spec("nibabel") is None:
-        raise ValueError("brains need nilearn's maps: pip install nilearn nibabel")
+    found = [importlib.util.find_spec(name) for name in ("nilearn", "nibabel")]
+    require(None not in found, "brains need nilearn's maps: pip install nilearn nibabel")
     import nibabel
 
-    folder = Path(package.submodule_search_locations[0]) / "datasets" / "data"  # type: ignore[index]
+    folder = Path(found[0].submodule_search_locations[0]) / "datasets" / "data"  # type: ignore[index, union-attr]
     volumes = []
     for name in ("wm", "gm", "t1"):
         file: Any = nibabel.load(folder / f"mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz")
@@ -240,10 +219,7 @@ def _shape(
     rng: np.random.Generator, x: float, y: float, a: float, b: float, value: float, tilt: float = 0.0,
     rough: float = 0.06, edge: float = 0.02, vessels: float = 0.0, phase: float = 0.0,
 ) -> np.ndarray:  # fmt: skip
-    """One organ: an ellipse with its outline bent by `rough`, its signal, and by how much its vessels differ from it.
-
-    Returns centre, half axes, tilt (rad), edge width, magnitude, vessels, phase (rad), cosines and sines of the bend.
-    """
+    """One organ: centre, half axes, tilt (rad), edge width, magnitude, vessels, phase (rad), bend (cosines, sines)."""
     jitter = rng.uniform(0.92, 1.08, 2)
     bend = rough * rng.normal(size=(2, _HARMONICS)) / np.arange(1, _HARMONICS + 1)
     shift = rng.normal(0, 0.015, 2)
@@ -313,7 +289,7 @@ def _paint_abdomen(p: Any, position: Tensor, waves: Tensor) -> tuple[Tensor, Ten
 
 
 def _inside(shape: Tensor, position: Tensor, box: bool) -> tuple[Tensor, Tensor]:
-    """Return the distance from a shape's centre, 1 on its ellipse, and how far a pixel is inside the bent outline.
+    """Distance from a shape's centre, 1 on its ellipse, and how far a pixel is inside the bent outline.
 
     `box` makes straighter sides. One shape at a time: these tensors fit in the processor's cache.
     """

@@ -1,9 +1,11 @@
 """What is trained: a configuration names everything that a result depends on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
+from itertools import product
 from typing import Any, TypeVar
 
+from perpcore._checks import check_choice, require
 from perpcore.data.kspace import MASKS
 from perpcore.losses import LOSSES
 
@@ -11,16 +13,17 @@ RECON_LOSSES = ("l1", "l2", "ssim", "perp_l1", "perp_l2", "perp_ssim")
 UNET_LOSSES = ("l2", "perp_l2")  # of the second network: what does the network change?
 REGISTRATION_LOSSES = ("epe", "l2", "perp_l1", "perp_l2")
 CLASSICAL = ("zero_filled", "cg_sense", "filter", "wavelet")
-ANATOMIES = {"brain": "smooth", "abdomen": "rough"}
-"""The two settings of the reconstructions, fixed by how rough the phase of their images is."""
+ANATOMIES = {"brain": "smooth", "abdomen": "rough"}  # the settings of reconstructions: how rough the phase is
+NAMES: dict[str, Collection[str]] = {
+    "loss": LOSSES, "sampling": MASKS, "evaluate_on": ("test", "validation"), "anatomy": ANATOMIES,
+    "method": ("UnrolledNet", "UNet", *CLASSICAL), "inputs": ("complex", "magnitude"),
+}  # fmt: skip
+"""What may stand in these fields of a configuration."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that determines a result, for both tasks.
-
-    Images are scaled so that the zero-filled image has maximum 1; `weight` is w at that scaling.
-    """
+    """Everything that determines a result; `weight` is w for images scaled to a maximum of 1 when zero-filled."""
 
     task: str = "recon"
     loss: str = "l2"
@@ -47,14 +50,9 @@ class Config:
     skip_bad: bool = field(default=False, compare=False)  # leave out slices that cannot be read
 
     def __post_init__(self) -> None:
-        """Refuse names that are not known."""
-        choices: dict[str, Any] = {
-            "loss": LOSSES, "sampling": MASKS, "evaluate_on": ("test", "validation"),
-        }  # fmt: skip
-        for name, known in choices.items():
-            value = getattr(self, name)
-            if value not in known:
-                raise ValueError(f"{name}: expected {', '.join(known)}, got {value!r}")
+        for name, known in NAMES.items():
+            if hasattr(self, name):
+                check_choice(name, getattr(self, name), known)
 
     @property
     def label(self) -> str:
@@ -84,12 +82,9 @@ class Config:
 
     def _changes(self) -> list[str]:
         """Return what an ablation changed, as parts of the name."""
-        default, found = type(self)(), [f"{name}_{value}" for name, value in self.loss_options]
-        for name in ("shared", "roughness", "target_noise"):
-            value = getattr(self, name, None)  # of reconstructions only
-            if value != getattr(default, name, None):
-                found.append(f"{name}_{value}")
-        return found
+        ablated = [f for f in fields(self) if f.name in ("shared", "roughness", "target_noise")]
+        changed = [(f.name, value) for f in ablated if (value := getattr(self, f.name)) != f.default]
+        return [f"{name}_{value}" for name, value in (*self.loss_options, *changed)]
 
 
 @dataclass(frozen=True)
@@ -103,15 +98,6 @@ class ReconConfig(Config):
     n_coils: int = 4
     roughness: float | None = None  # SD in rad of the phase that no smooth trend explains; None: as measured
     target_noise: float = 0.0  # SD in each part of the training targets
-
-    def __post_init__(self) -> None:
-        """Refuse names that are not known."""
-        super().__post_init__()
-        if self.anatomy not in ANATOMIES:
-            raise ValueError(f"anatomy: expected {', '.join(ANATOMIES)}, got {self.anatomy!r}")
-        methods = ("UnrolledNet", "UNet", *CLASSICAL)
-        if self.method not in methods:
-            raise ValueError(f"method: expected {', '.join(methods)}, got {self.method!r}")
 
     @property
     def label(self) -> str:
@@ -151,12 +137,6 @@ class RegistrationConfig(Config):
     normal_flow: bool = True  # False: the network sees the two images only ("plain")
     sliding: bool = False
 
-    def __post_init__(self) -> None:
-        """Refuse names that are not known."""
-        super().__post_init__()
-        if self.inputs not in ("complex", "magnitude"):
-            raise ValueError(f"inputs: expected complex, magnitude, got {self.inputs!r}")
-
     @property
     def label(self) -> str:
         """The loss, after "cold_" without warm-up and "plain_" without normal flow."""
@@ -165,7 +145,6 @@ class RegistrationConfig(Config):
 
     @property
     def network(self) -> tuple[str, dict[str, Any]]:
-        """A `MotionNet`."""
         in_channels = 1 if self.inputs == "magnitude" else 2
         arguments = {"in_channels": in_channels, "chans": self.chans, "levels": self.levels}
         return "MotionNet", {**arguments, "normal_flow": self.normal_flow}
@@ -175,8 +154,7 @@ def from_dict(values: dict[str, Any]) -> ReconConfig | RegistrationConfig:
     """Make a configuration of its fields; inverse of `dataclasses.asdict`, also after JSON."""
     cls = RegistrationConfig if values.get("task") == "registration" else ReconConfig
     unknown = set(values) ^ {f.name for f in fields(cls)}
-    if unknown:
-        raise ValueError(f"configuration: unexpected or missing fields {sorted(unknown)}")
+    require(not unknown, f"configuration: unexpected or missing fields {sorted(unknown)}")
     lists = {k: tuple(values[k]) for k in ("accelerations", "test_subjects")}
     lists |= {k: tuple(map(tuple, values[k])) for k in ("loss_options", "reader_options")}
     return cls(**{**values, **lists})
@@ -210,18 +188,14 @@ WEIGHTS = {"recon": {"perp_l1": 10.0, "perp_l2": 100.0}, "registration": {"perp_
 WARMUP = 0.4  # share of the steps that warm starts of a registration spend on the end-point error
 
 
-def recon_configs(
-    preset: str = "quick", anatomies: Sequence[str] = tuple(ANATOMIES), **changes: Any
-) -> list[ReconConfig]:
-    """List the comparison of notebooks 04 and 05, all else equal.
+def recon_configs(preset: str = "quick", anatomies: Iterable[str] = ANATOMIES, **changes: Any) -> list[ReconConfig]:
+    """List the comparison of notebooks 04 and 05: all losses and seeds, the U-Net and the classical methods.
 
-    Per anatomy: a run per loss and seed with the unrolled network, the same of two losses with the U-Net, and the
-    classical methods. `changes` are fields to change in all of them; measured `data` have one anatomy and no noise is
-    added to them.
+    `changes` are fields to change in all; measured `data` have one anatomy and no noise is added to them.
     """
     base = changed_preset(RECON, preset, changes)
     found = []
-    for anatomy in anatomies if base.data == "generated" else anatomies[-1:]:
+    for anatomy in anatomies if base.data == "generated" else [*anatomies][-1:]:
         there = replace(base, anatomy=anatomy)
         for seed in range(SEEDS[preset]):
             seeded = replace(there, seed=seed)
@@ -232,19 +206,12 @@ def recon_configs(
 
 
 def registration_configs(preset: str = "quick", **changes: Any) -> list[RegistrationConfig]:
-    """List the comparison of notebooks 06 and 07.
-
-    Every loss from a cold start and after the same warm-up with the end-point error, each with a network that sees
-    the normal flow and a plain one.
-    """
+    """List the comparison of notebooks 06 and 07: each loss, cold and warmed up by EPE, with normal flow and plain."""
     base = changed_preset(REGISTRATION, preset, changes)
-    found: list[RegistrationConfig] = []
-    for seed in range(SEEDS[preset]):
-        for normal_flow in (True, False):
-            network = replace(base, seed=seed, normal_flow=normal_flow)
-            for loss in REGISTRATION_LOSSES:
-                for warmup in {0: None, int(WARMUP * base.steps) if loss != "epe" else 0: None}:
-                    found.append(weighted(replace(network, loss=loss, warmup=warmup)))
+    found = []
+    for seed, normal_flow, loss in product(range(SEEDS[preset]), (True, False), REGISTRATION_LOSSES):
+        for warmup in dict.fromkeys((0, 0 if loss == "epe" else int(WARMUP * base.steps))):
+            found.append(weighted(replace(base, seed=seed, normal_flow=normal_flow, loss=loss, warmup=warmup)))
     return found
 
 
@@ -255,8 +222,7 @@ COMPARISONS: dict[str, Callable[..., Sequence[ReconConfig] | Sequence[Registrati
 
 def changed_preset(presets: dict[str, AnyConfig], preset: str, changes: dict[str, Any]) -> AnyConfig:
     """Change fields of a preset; noise is not added to measured data."""
-    if preset not in presets:
-        raise ValueError(f"preset: expected one of {', '.join(presets)}, got {preset!r}")
+    check_choice("preset", preset, presets)
     measured = {"noise": 0.0} if changes.get("data", "generated") != "generated" else {}
     return replace(presets[preset], **{**measured, **changes})
 

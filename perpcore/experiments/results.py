@@ -1,8 +1,4 @@
-"""Results: one HDF5 file per run, found by the name of its configuration.
-
-Precomputed results come with the project in data/results/<preset>/, own ones lie in data/runs/<preset>/. Both belong
-to `RESULTS_VERSION`.
-"""
+"""Results: HDF5 files in data/results/<preset>/ (precomputed) and data/runs/<preset>/ (own), by configuration."""
 
 import io
 import json
@@ -68,10 +64,7 @@ def own_path(config: Config) -> Path:
 
 
 def load_result(path: Path, config: Config) -> Result | None:
-    """Read the result of a configuration; None where there is no file, or one of another or another `RESULTS_VERSION`.
-
-    Raises DamagedResultError naming a file that cannot be read.
-    """
+    """Read a result; None where none of this configuration and `RESULTS_VERSION` is. Raises DamagedResultError."""
     if not path.exists():
         return None
     with _reading(path) as file:
@@ -83,10 +76,9 @@ def load_result(path: Path, config: Config) -> Result | None:
 
 
 def write_result(path: Path, result: Result, *, half_weights: bool = False) -> None:
-    """Write a result whole or not at all; HDF5's checksums will show damage.
+    """Write a result whole or not at all, with checksums; examples are kept in half precision.
 
-    Examples are kept in half precision (they are looked at, not measured); with `half_weights` the weights too, rounded
-    to the 8 significant bits of bfloat16, which compress better.
+    With `half_weights` weights are rounded to the 8 significant bits of bfloat16, which compress better.
     """
     groups = {name: {column: v.to_numpy() for column, v in getattr(result, name).items()} for name in _TABLES}
     groups["examples"] = {n: np.stack([z.real, z.imag], -1).astype(np.float16) for n, z in result.examples.items()}
@@ -137,8 +129,7 @@ def own_results(configs: Sequence[Config]) -> list[Result]:
     """Read own results; raises ValueError naming the first that is not there."""
     results = []
     for config in configs:
-        result = load_result(own_path(config), config)
-        if result is None:
+        if (result := load_result(own_path(config), config)) is None:
             raise ValueError(f"{own_path(config)}: no result of this configuration")
         results.append(result)
     return results
@@ -161,16 +152,11 @@ def provenance(device: torch.device, seconds: float, memory_gb: float) -> dict[s
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "machine": f"{platform.system()} {platform.machine()} ({instructions}), {os.cpu_count()} CPU cores",
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "perpcore": perpcore.__version__,
-        "commit": _git_commit(),
+        "threads": torch.get_num_threads(), "python": platform.python_version(), "torch": torch.__version__,
+        "numpy": np.__version__, "perpcore": perpcore.__version__, "commit": _git_commit(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(seconds, 1),
-        "peak_memory_gb": round(memory_gb, 2),
-    }
+        "seconds": round(seconds, 1), "peak_memory_gb": round(memory_gb, 2),
+    }  # fmt: skip
 
 
 def _git_commit() -> str:

@@ -4,8 +4,9 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,28 +16,19 @@ import torch
 from joblib import Parallel, delayed, parallel_config
 from torch import Tensor, nn
 
+from perpcore._checks import require
 from perpcore.classical import METHODS
 from perpcore.data.datasets import PhantomMotion, PhantomRecon, RegistrationBatch, Samples
+from perpcore.data.kspace import PIXELS
 from perpcore.data.measured import MeasuredMotion, MeasuredRecon
 from perpcore.data.motion import jacobian_determinant, warp
 from perpcore.data.readers.open import fingerprint, open_source
+from perpcore.experiments import results as files
 from perpcore.experiments.configs import Config, ReconConfig, RegistrationConfig
-from perpcore.experiments.results import (
-    RESULTS_VERSION,
-    Result,
-    Summary,
-    load_result,
-    own_path,
-    own_results,
-    precomputed_path,
-    precomputed_summaries,
-    provenance,
-    summarize,
-    write_result,
-)
+from perpcore.experiments.results import Result, Summary, load_result, own_path, write_result
 from perpcore.experiments.trials import Trial
 from perpcore.losses import LOSSES
-from perpcore.metrics import evaluate_fields, evaluate_images, image_norm, psnr
+from perpcore.metrics import evaluate_fields, evaluate_images, psnr
 from perpcore.models import MODELS, parameter_count
 from perpcore.training import fit, peak_memory, pick_device
 
@@ -46,55 +38,42 @@ MOTION_BINS = np.linspace(0, 1, 13)  # of |u| over the largest amplitude of the 
 
 
 def train(config: Config, device: str = "auto", *, path: Path | None = None, progress: bool = True) -> Result:
-    """Train and test a configuration and keep its result in `path`, by default `own_path`.
-
-    Idempotent: a result that is there is returned. A run that was killed continues from its last
-    checkpoint.
-    """
+    """Make a result in `path`, by default `own_path`: one that is there is returned, a run that was killed goes on."""
     path, where = path or own_path(config), pick_device(device)
-    checkpoint = path.with_suffix(".checkpoint.pt")
-    done = load_result(path, config)
-    if done is not None:
+    if (done := load_result(path, config)) is not None:
         return done
     began = time.perf_counter()
     data, size = open_data(config, where), config.batch_size
     validation = [data("validation", acceleration) for acceleration in config.accelerations]
     test = [data(config.evaluate_on, acceleration) for acceleration in config.accelerations]
+    checkpoint = path.with_suffix(".checkpoint.pt")
+    predict: Predict
     if isinstance(config, ReconConfig) and config.method in METHODS:
         chosen = tune(config.method, validation, config.n_validation)
         reconstruct = METHODS[config.method].reconstruct
-        tested = evaluate(lambda batch, at: reconstruct(batch, *chosen[at]), test, config.n_test, size)
-        record = provenance(where, time.perf_counter() - began, peak_memory(where))
-        record["tuned"] = {f"R{acceleration}": found for acceleration, found in chosen.items()}
-        result = Result(config, tested.metrics, pd.DataFrame(), tested.calibration, tested.examples, {}, record)
-        write_result(path, result)
-        return result
-    model = build_model(config).to(where)
-    loss = build_loss(config).to(where)
-    training = data("train", None)
+        predict = lambda batch, acceleration: reconstruct(batch, *chosen[acceleration])  # noqa: E731
+        learnt: dict[str, Any] = {"tuned": {f"R{acceleration}": [*found] for acceleration, found in chosen.items()}}
+        history, weights = {}, {}
+    else:
+        model, training = build_model(config).to(where), data("train", None)
 
-    def validate(network: nn.Module) -> dict[str, float]:
-        table = evaluate(of_network(network), validation, config.n_validation, size).metrics
-        return {str(k): float(v) for k, v in table.iloc[:, 2:].mean().items()}
+        def validate(network: nn.Module) -> dict[str, float]:
+            table = evaluate(of_network(network), validation, config.n_validation, size).metrics
+            return {str(k): float(v) for k, v in table.iloc[:, 2:].mean().items()}
 
-    history = fit(
-        model, loss, lambda step: training.batch(range(step * size, (step + 1) * size)), validate,
-        steps=config.steps, learning_rate=config.learning_rate,
-        validate_every=config.validate_every,
-        warmup=(config.warmup, LOSSES["epe"]()) if isinstance(config, RegistrationConfig) else None,
-        checkpoint=checkpoint,
-        identity=json.dumps([RESULTS_VERSION, asdict(config)]),
-        progress=config.name if progress else "",
-    )  # fmt: skip
+        history = fit(
+            model, build_loss(config).to(where), lambda step: training.batch(range(step * size, (step + 1) * size)),
+            validate, steps=config.steps, learning_rate=config.learning_rate, validate_every=config.validate_every,
+            warmup=(config.warmup, LOSSES["epe"]()) if isinstance(config, RegistrationConfig) else None,
+            checkpoint=checkpoint, identity=json.dumps([files.RESULTS_VERSION, asdict(config)]),
+            progress=config.name if progress else "",
+        )  # fmt: skip
+        predict, learnt = of_network(model), {"parameters": parameter_count(model)}
+        weights = {name: value.cpu() for name, value in model.state_dict().items()}
     with torch.no_grad():
-        tested = evaluate(of_network(model), test, config.n_test, size)
-    record = provenance(where, time.perf_counter() - began, peak_memory(where))
-    record["parameters"] = parameter_count(model)
-    weights = {name: value.cpu() for name, value in model.state_dict().items()}
-    result = Result(
-        config, tested.metrics, pd.DataFrame(history), tested.calibration, tested.examples,
-        weights, record,
-    )  # fmt: skip
+        tested = evaluate(predict, test, config.n_test, size)
+    record = files.provenance(where, time.perf_counter() - began, peak_memory(where)) | learnt
+    result = Result(config, **tested._asdict(), history=pd.DataFrame(history), weights=weights, provenance=record)
     write_result(path, result)
     checkpoint.unlink(missing_ok=True)
     return result
@@ -106,48 +85,34 @@ def tune(method: str, validation: Sequence[Samples[Any]], count: int) -> dict[in
     chosen = {}
     for samples in validation:
         batch = samples.batch(range(count))
-
-        def quality(parameters: tuple[float, ...], batch: Any = batch) -> float:
-            return float(psnr(reconstruct(batch, *parameters), batch.target, batch.foreground).mean())
-
-        chosen[samples.accelerations[0]] = max(grid, key=quality)
+        chosen[samples.accelerations[0]] = max(
+            grid, key=lambda p: psnr(reconstruct(batch, *p), batch.target, batch.foreground).mean().item()
+        )
     return chosen
 
 
 def open_data(config: Config, device: torch.device | str = "cpu") -> Callable[[str, int | None], Samples[Any]]:
-    """Open the images of a run: a function from split and acceleration (None: mixed) to data.
-
-    Raises ValueError where the files of measured images are not those of the configuration.
-    """
-    shared: dict[str, Any] = {
-        "size": config.size, "sampling": config.sampling, "noise": config.noise,
-        "seed": config.seed, "device": device,
-    }  # fmt: skip
-    measured: tuple[Any, ...] = ()
-    registration = isinstance(config, RegistrationConfig)
-    kind: Any
-    if config.data != "generated":
-        volumes = open_source(config.source, skip_bad=config.skip_bad, **dict(config.reader_options))
-        if not config.data.endswith(found := fingerprint(volumes)):
-            raise ValueError(f"{config.source}: expected the files of the run, {config.data}, got {found}")
-        measured = volumes, config.test_subjects
-        shared["skip_bad"] = config.skip_bad
-        kind = MeasuredMotion if registration else MeasuredRecon
+    """Open images: a function of split and acceleration (None: mixed); ValueError for other files than the run's."""
+    generated, is_recon = config.data == "generated", isinstance(config, ReconConfig)
+    names = ["size", "sampling", "noise", "seed", *(("n_coils", "target_noise") if is_recon else ("sliding",))]
+    kind: Callable[..., Samples[Any]]
+    if generated:
+        kind = PhantomRecon if is_recon else PhantomMotion
+        names += ["anatomy", "roughness"] if is_recon else []
     else:
-        kind = PhantomMotion if registration else PhantomRecon
-    if isinstance(config, ReconConfig):
-        shared |= {"n_coils": config.n_coils, "target_noise": config.target_noise}
-        if config.data == "generated":
-            shared |= {"anatomy": config.anatomy, "roughness": config.roughness}
-    if isinstance(config, RegistrationConfig):
-        shared["sliding"] = config.sliding
+        volumes = open_source(config.source, skip_bad=config.skip_bad, **dict(config.reader_options))
+        found = fingerprint(volumes)
+        fits = config.data.endswith(found)
+        require(fits, f"{config.source}: expected the files of the run, {config.data}, got {found}")
+        kind = partial(MeasuredRecon if is_recon else MeasuredMotion, volumes, config.test_subjects)
+        names.append("skip_bad")
+    options = {name: getattr(config, name) for name in names}
     lengths = {"train": config.steps * config.batch_size, "validation": config.n_validation}
 
     def of_split(split: str, acceleration: int | None = None) -> Samples[Any]:
         accelerations = config.accelerations if acceleration is None else (acceleration,)
         length = lengths.get(split, config.n_test)
-        data: Samples[Any] = kind(*measured, split, length, accelerations=accelerations, **shared)
-        return data
+        return kind(split, length, accelerations=accelerations, device=device, **options)
 
     return of_split
 
@@ -168,7 +133,7 @@ def build_model(config: Config, weights: dict[str, Tensor] | None = None) -> nn.
 def build_loss(config: Config) -> nn.Module:
     """Build the loss of a run, on complex images or on fields; w applies to ⊥+ℓ1 and ⊥+ℓ2."""
     options: dict[str, Any] = {"dim": 1} if isinstance(config, RegistrationConfig) else {}
-    options.update(config.loss_options)
+    options |= config.loss_options
     if config.loss in ("perp_l1", "perp_l2"):
         options["weight"] = config.weight
     return LOSSES[config.loss](**options)
@@ -182,8 +147,7 @@ class Evaluation(NamedTuple):
     examples: dict[str, np.ndarray]
 
 
-Predict = Callable[[Any, int], Tensor]
-"""Prediction from a batch and its acceleration."""
+Predict = Callable[[Any, int], Tensor]  # from a batch and its acceleration
 
 
 def of_network(model: nn.Module) -> Predict:
@@ -193,30 +157,25 @@ def of_network(model: nn.Module) -> Predict:
 
 def evaluate(predict: Predict, data: Sequence[Samples[Any]], count: int, batch_size: int) -> Evaluation:
     """Test a prediction on the first `count` samples of data sets, one per acceleration."""
-    frames, calibration = [], []
-    examples: dict[str, np.ndarray] = {}
+    metrics, calibration, examples = [], [], {}
     for samples in data:
         (acceleration,) = samples.accelerations
-        sums: list[np.ndarray] = []
-        kept: list[np.ndarray] = []
+        sums, kept = [], []
         for first in range(0, count, batch_size):
-            batch = samples.batch(range(first, min(first + batch_size, count)))
+            numbers = range(first, min(first + batch_size, count))
+            batch = samples.batch(numbers)
             pred = predict(batch, acceleration)
-            metrics, found = _measure(pred, batch)
+            measured, found = _measure(pred, batch)
+            columns = {name: values.cpu().numpy() for name, values in measured.items()}
+            metrics.append(pd.DataFrame({"acceleration": acceleration, "image": numbers, **columns}))
             sums.append(found)
-            frame = pd.DataFrame({name: v.cpu().numpy() for name, v in metrics.items()})
-            frame.insert(0, "image", np.arange(first, first + len(frame)))
-            frame.insert(0, "acceleration", acceleration)
-            frames.append(frame)
-            if first < N_EXAMPLES:
-                kept.append(pred[: N_EXAMPLES - first].cpu().numpy())
+            kept.append(pred[: max(N_EXAMPLES - first, 0)].cpu().numpy())
         examples[f"R{acceleration}"] = np.concatenate(kept)
         pixels, true, pred_sum = np.sum(sums, 0)
         filled = np.maximum(pixels, 1)  # empty bins stay, so that the tables of all losses align
         row = {"target": true / filled, "pred": pred_sum / filled, "count": pixels}
         calibration.append(pd.DataFrame({"acceleration": acceleration, **row}))
-    tables = [pd.concat(parts, ignore_index=True) for parts in (frames, calibration)]
-    return Evaluation(tables[0], tables[1], examples)
+    return Evaluation(pd.concat(metrics, ignore_index=True), pd.concat(calibration, ignore_index=True), examples)
 
 
 def _measure(pred: Tensor, batch: Any) -> tuple[dict[str, Tensor], np.ndarray]:
@@ -232,15 +191,15 @@ def _measure(pred: Tensor, batch: Any) -> tuple[dict[str, Tensor], np.ndarray]:
     metrics["folded_area"] = 100 * folded.sum((-2, -1)) / inside.sum((-2, -1))
     reference = batch.fixed_full.abs() * inside
     error = warp(batch.moving_full.abs(), pred) * inside - reference
-    metrics["warp_nrmse"] = image_norm(error) / image_norm(reference)
+    size = partial(torch.linalg.vector_norm, dim=PIXELS)
+    metrics["warp_nrmse"] = size(error) / size(reference)
     true, found = (torch.linalg.vector_norm(u, dim=1)[inside] for u in (batch.target, pred))
     return metrics, _sums(true / PhantomMotion.largest(pred.shape[-1]), true, found, MOTION_BINS)
 
 
 def _sums(position: Tensor, true: Tensor, found: Tensor, bins: np.ndarray) -> np.ndarray:
-    where, y, p = (x.cpu().numpy() for x in (position, true, found))
-    weights: Iterator[np.ndarray | None] = iter((None, y, p))
-    return np.stack([np.histogram(where, bins, weights=w)[0] for w in weights])
+    where, *lengths = (x.cpu().numpy() for x in (position, true, found))
+    return np.stack([np.histogram(where, bins, weights=weights)[0] for weights in (None, *lengths)])
 
 
 def baseline(config: RegistrationConfig) -> Evaluation:
@@ -251,10 +210,7 @@ def baseline(config: RegistrationConfig) -> Evaluation:
 
 
 def train_all(configs: Sequence[Config], device: str = "auto", workers: int = 0) -> None:
-    """Train what has no own result yet, several runs at a time, and print progress.
-
-    `workers` 0 is one per CPU core (at most 8), or one on a GPU.
-    """
+    """Train what has no own result; `workers` 0: one per CPU core (at most 8), or one on a GPU. Prints progress."""
     missing = [c for c in dict.fromkeys(configs) if load_result(own_path(c), c) is None]
     if not missing:
         return
@@ -265,15 +221,12 @@ def train_all(configs: Sequence[Config], device: str = "auto", workers: int = 0)
     print(f"training {len(missing)} of {len(configs)} runs, {count} at a time", flush=True)
     began, work, finished = time.perf_counter(), sum(map(_work, missing)), 0
     with parallel_config("loky", inner_max_num_threads=threads):
-        trained = Parallel(count, return_as="generator_unordered")(
-            delayed(_train_one)(config, device, threads, own_path(config)) for config in missing
-        )
-        for done, config in enumerate(trained, 1):
+        runs = [delayed(_train_one)(config, device, threads, own_path(config)) for config in missing]
+        for done, config in enumerate(Parallel(count, return_as="generator_unordered")(runs), 1):
             finished += _work(config)
             minutes = (time.perf_counter() - began) / 60
             left = minutes / finished * (work - finished)
-            print(f"{done}/{len(missing)} {config.name} after {minutes:.1f} min, {left:.1f} left",
-                  flush=True)  # fmt: skip
+            print(f"{done}/{len(missing)} {config.name} after {minutes:.1f} min, {left:.1f} left", flush=True)
 
 
 def _train_one(config: Config, device: str, threads: int, path: Path) -> Config:
@@ -293,31 +246,26 @@ def load_or_train(
 ) -> dict[str, list[Result]]:
     """Return results by `Config.label`, one per seed, and print where they came from.
 
-    The precomputed results where the project has all of them, else own runs, training those that
-    are missing; never a mixture of both. `own_runs` passes over the precomputed ones.
+    All precomputed ones, but with `own_runs`; else all own ones, training what is missing: never a mixture of both.
     """
-    found = [] if own_runs else [load_result(precomputed_path(c), c) for c in configs]
-    if not found or None in found:
+    found = [] if own_runs else [r for c in configs if (r := load_result(files.precomputed_path(c), c))]
+    where = "precomputed results"
+    if len(found) < len(configs):
         train_all(configs, device)
-        found = [load_result(own_path(c), c) for c in configs]
-        print(f"{len(configs)} own runs, preset {configs[0].preset}")
-    else:
-        print(f"{len(configs)} precomputed results, preset {configs[0].preset}")
-    results: dict[str, list[Result]] = {}
-    for result in found:
-        assert result is not None
-        results.setdefault(result.config.label, []).append(result)
-    return results
+        found, where = files.own_results(configs), "own runs"
+    print(f"{len(configs)} {where}, preset {configs[0].preset}")
+    labels = dict.fromkeys(result.config.label for result in found)
+    return {label: [result for result in found if result.config.label == label] for label in labels}
 
 
 def load_or_train_trials(
     trials: Sequence[Trial], *, own_runs: bool = False, device: str = "auto"
 ) -> dict[str, Summary]:
     """Return summaries by `Trial.name`: the precomputed ones, or those of own runs, never both."""
-    found = {} if own_runs else precomputed_summaries(trials[0].config.preset)
+    found = {} if own_runs else files.precomputed_summaries(trials[0].config.preset)
     if all(trial.name in found for trial in trials):
         print(f"{len(trials)} precomputed summaries, preset {trials[0].config.preset}")
         return found
     train_all([config for trial in trials for config in trial.configs], device)
     print(f"{len(trials)} summaries of own runs, preset {trials[0].config.preset}")
-    return {trial.name: summarize(own_results(trial.configs)) for trial in trials}
+    return {trial.name: files.summarize(files.own_results(trial.configs)) for trial in trials}

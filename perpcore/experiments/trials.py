@@ -1,17 +1,10 @@
 """Ablations and the choice of w: small runs, judged on validation data."""
 
 from dataclasses import replace
+from itertools import chain
 from typing import Any, NamedTuple
 
-from perpcore.experiments.configs import (
-    ANATOMIES,
-    COMPARISONS,
-    RECON,
-    UNET_LOSSES,
-    ReconConfig,
-    RegistrationConfig,
-    weighted,
-)
+from perpcore.experiments.configs import ANATOMIES, COMPARISONS, RECON, UNET_LOSSES, Config, ReconConfig, weighted
 
 TRIAL: dict[str, dict[str, Any]] = {
     "smoke": {"size": 32, "steps": 2, "validate_every": 2},
@@ -22,9 +15,7 @@ TRIAL: dict[str, dict[str, Any]] = {
 TRIAL["full"] = TRIAL["quick"]
 TRIAL_SEEDS = {"smoke": 1, "quick": 1, "full": 2, "paper": 3}
 
-SELECTION = {"recon": ("ssim", max), "registration": ("epe", min)}
-"""Validation metric that chooses, and whether more or less of it is better."""
-
+SELECTION = {"recon": ("ssim", max), "registration": ("epe", min)}  # the validation metric that chooses
 WEIGHT_GRID = (1.0, 10.0, 100.0, 1000.0)
 
 
@@ -48,7 +39,7 @@ class Trial(NamedTuple):
 
 def ablation_trials(preset: str = "quick") -> list[Trial]:
     """List what each part of loss, network and data does, one change at a time."""
-    trials: list[Trial] = []
+    trials = []
     small = replace(RECON[preset], evaluate_on="validation", **TRIAL[preset])
 
     def add(group: str, label: str, loss: str, anatomy: str = "abdomen", **changes: Any) -> None:
@@ -76,7 +67,7 @@ def ablation_trials(preset: str = "quick") -> list[Trial]:
     return trials
 
 
-def all_configs(preset: str = "quick") -> list[ReconConfig | RegistrationConfig]:
+def all_configs(preset: str = "quick") -> list[Config]:
     """List every run behind the figures, each once."""
-    found = [config for comparison in COMPARISONS.values() for config in comparison(preset)]
-    return list(dict.fromkeys([*found, *(c for trial in ablation_trials(preset) for c in trial.configs)]))
+    comparisons = [comparison(preset) for comparison in COMPARISONS.values()]
+    return list(dict.fromkeys(chain(*comparisons, *(trial.configs for trial in ablation_trials(preset)))))

@@ -110,7 +110,7 @@ def test_unknown_names_are_said(name: str) -> None:
 
 
 def test_unknown_inputs_and_presets_are_said() -> None:
-    with pytest.raises(ValueError, match="inputs: expected complex, magnitude, got 'nonsense'"):
+    with pytest.raises(ValueError, match="inputs: expected one of complex, magnitude, got 'nonsense'"):
         RegistrationConfig(inputs="nonsense")
     with pytest.raises(ValueError, match="preset: expected one of smoke, quick, full, paper"):
         registration_configs("huge")

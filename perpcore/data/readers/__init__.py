@@ -2,8 +2,8 @@
 
 from perpcore.data.readers.base import UnreadableFileError, Volume, is_undersampled, require_fully_sampled
 from perpcore.data.readers.fetch import MEASURED_SOURCE, find_measured
-from perpcore.data.readers.images import combined_image, describe, preview, read_image, read_image_pair, read_kspace
-from perpcore.data.readers.open import fingerprint, open_file, open_source
+from perpcore.data.readers.images import describe, preview, read_image, read_image_pair, read_kspace
+from perpcore.data.readers.open import combined_image, fingerprint, open_file, open_source
 
 __all__ = [
     "MEASURED_SOURCE", "UnreadableFileError", "Volume", "combined_image", "describe", "find_measured", "fingerprint",

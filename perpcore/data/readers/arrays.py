@@ -11,7 +11,8 @@ import h5py
 import numpy as np
 import scipy.io
 
-from perpcore.data.readers.base import Options, Volume, phase_unit, require, turned
+from perpcore._checks import require
+from perpcore.data.readers.base import Options, Volume, phase_unit, turned
 
 PLANE = ("coil", "row", "column")
 AXES = ("frame", "echo", "slice", *PLANE)

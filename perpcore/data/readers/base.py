@@ -12,6 +12,8 @@ import torch
 from defusedxml import ElementTree
 from torch import Tensor
 
+from perpcore._checks import require
+
 UNSAMPLED = 0.02  # share of zeros above which k-space of a format that does not say is undersampled
 # Places in the encoding of an ISMRMRD header.
 HEADER = {
@@ -78,15 +80,9 @@ class Volume:
         return torch.from_numpy(array)
 
 
-def require(ok: bool, said: str) -> None:
-    """Raise ValueError, to which `naming` adds the file."""
-    if not ok:
-        raise ValueError(said)
-
-
 @contextmanager
 def naming(path: Path, where: str = "") -> Iterator[None]:
-    """Turn every error into an UnreadableFileError of one line that names the file."""
+    """Turn every error, also those of `require`, into an UnreadableFileError of one line that names the file."""
     try:
         yield
     except UnreadableFileError:

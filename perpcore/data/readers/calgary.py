@@ -7,7 +7,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from perpcore.data.readers.base import Options, Volume, require
+from perpcore._checks import require
+from perpcore.data.readers.base import Options, Volume
 
 
 def open_volumes(path: Path, options: Options) -> list[Volume]:

@@ -5,7 +5,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from perpcore.data.readers.base import Options, Volume, crop_fov, parse_header, readout, require
+from perpcore._checks import require
+from perpcore.data.readers.base import Options, Volume, crop_fov, parse_header, readout
 
 
 def open_volumes(path: Path, options: Options) -> list[Volume]:

@@ -4,8 +4,8 @@ import os
 from collections import namedtuple
 from pathlib import Path
 
+from perpcore._checks import check_choice
 from perpcore._files import project_root
-from perpcore.data.readers.base import require
 
 MEASURED_SOURCE = "`perpcore data fetch head`, or name a file of your own in PERPCORE_MEASURED"
 Source = namedtuple("Source", "file folder sha256")
@@ -27,7 +27,7 @@ def fetch(name: str) -> Path:
     One that is there with the right SHA-256 is not fetched again. `PERPCORE_MIRROR` names an address of a folder with
     the same files. Raises ValueError for an unknown name and OSError with the address where the file cannot be got.
     """
-    require(name in SOURCES, f"name: expected one of {', '.join(SOURCES)}, got {name!r}")
+    check_choice("name", name, SOURCES)
     try:
         import pooch
     except ImportError:

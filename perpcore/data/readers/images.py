@@ -7,33 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from perpcore._checks import require
 from perpcore._files import write_atomically
-from perpcore.data.coils import sense_adjoint, walsh_csm
 from perpcore.data.kspace import crop_center, fft2c, ifft2c
-from perpcore.data.readers.base import UnreadableFileError, Volume, is_undersampled, require
-from perpcore.data.readers.open import open_file, open_source
+from perpcore.data.readers.base import UnreadableFileError, Volume, is_undersampled
+from perpcore.data.readers.open import combined_image, image_shape, open_file, open_source
 
 KNOWN = ("fov_mm", "recon_fov_mm", "padding", "acquisition", "phase_unit", "partner", "affine")
-
-
-def image_shape(volume: Volume) -> tuple[int, int]:
-    """(rows, columns) of `combined_image`: the field of view that is to be reconstructed."""
-    encoded = volume.info.get("fov_mm", (1, 1))
-    recon = volume.info.get("recon_fov_mm", encoded)
-    rows, columns = (min(n, round(n * r / e)) for n, r, e in zip(volume.shape[2:], recon, encoded, strict=True))
-    return rows, columns
-
-
-def combined_image(volume: Volume, index: int) -> Tensor:
-    """Slice as one complex64 image (row, column) of `image_shape`; coils adaptively combined."""
-    data = volume.read(index)
-    image = data[0] if volume.domain == "image" else ifft2c(data[0])
-    if len(data) > 1:
-        kspace = data if volume.domain == "kspace" else fft2c(data)
-        image = sense_adjoint(kspace, walsh_csm(kspace, min(24, *kspace.shape[1:])))
-    for axis, size in enumerate(image_shape(volume)):
-        image = image.narrow(axis, image.shape[axis] // 2 - size // 2, size)
-    return image
 
 
 def read_kspace(path: Path | str, **options: Any) -> Tensor:

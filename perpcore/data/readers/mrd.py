@@ -7,7 +7,8 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from perpcore.data.readers.base import Options, Volume, crop_fov, parse_header, readout, require
+from perpcore._checks import require
+from perpcore.data.readers.base import Options, Volume, crop_fov, parse_header, readout
 
 # Flags of noise, navigation, phase correction, feedback, dummy, surface coil, stabilization.
 NOT_IMAGING = (19, 23, 24, 26, 27, 28, 29, 30, 31)

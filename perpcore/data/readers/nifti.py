@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from perpcore.data.readers.base import Options, Volume, naming, phase_unit, require, turned
+from perpcore._checks import require
+from perpcore.data.readers.base import Options, Volume, naming, phase_unit, turned
 
 SUFFIX = re.compile(r"\.nii(\.gz)?$", re.IGNORECASE)
 # How names end, as in `x_mag`, `x_e1_ph`, `x_phase1`; or what follows BIDS's `part-`.

@@ -1,4 +1,4 @@
-"""Files and folders of every format in, volumes out."""
+"""Files and folders of every format in, volumes and their images out."""
 
 import hashlib
 import math
@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Unpack
 
 import h5py
+from torch import Tensor
 
+from perpcore._checks import require
+from perpcore.data.coils import sense_adjoint, walsh_csm
+from perpcore.data.kspace import fft2c, ifft2c
 from perpcore.data.readers import arrays, calgary, fastmri, mrd, nifti
-from perpcore.data.readers.base import Options, UnreadableFileError, Volume, naming, require
+from perpcore.data.readers.base import Options, UnreadableFileError, Volume, naming
 
 FORMATS = {"fastmri": fastmri, "calgary": calgary, "mrd": mrd, "nifti": nifti, "arrays": arrays}
 SUFFIXES = (".h5", ".hdf5", ".mrd", ".npy", ".npz", ".mat", ".nii", ".nii.gz", ".cfl")
@@ -41,7 +45,7 @@ def open_file(path: Path | str, format: str = "auto", **options: Unpack[Options]
 
 
 def open_source(source: Path | str, *, skip_bad: bool = False, **options: Unpack[Options]) -> list[Volume]:
-    """Volumes of a file, or of all files below a folder, sorted by name; `source` is a path or "FORMAT:PATH".
+    """Volumes of a file or of all below a folder, by name; `source` is a path or "FORMAT:PATH".
 
     With `skip_bad` a file of a folder that cannot be read is no error, but reported and left out.
     """
@@ -64,6 +68,26 @@ def open_source(source: Path | str, *, skip_bad: bool = False, **options: Unpack
     if not volumes:
         raise FileNotFoundError(f"{path}: no readable file with suffix {', '.join(SUFFIXES)}")
     return list(volumes)
+
+
+def image_shape(volume: Volume) -> tuple[int, int]:
+    """(rows, columns) of `combined_image`: the field of view that is to be reconstructed."""
+    encoded = volume.info.get("fov_mm", (1, 1))
+    recon = volume.info.get("recon_fov_mm", encoded)
+    rows, columns = (min(n, round(n * r / e)) for n, r, e in zip(volume.shape[2:], recon, encoded, strict=True))
+    return rows, columns
+
+
+def combined_image(volume: Volume, index: int) -> Tensor:
+    """Slice as one complex64 image (row, column) of `image_shape`; coils adaptively combined."""
+    data = volume.read(index)
+    image = data[0] if volume.domain == "image" else ifft2c(data[0])
+    if len(data) > 1:
+        kspace = data if volume.domain == "kspace" else fft2c(data)
+        image = sense_adjoint(kspace, walsh_csm(kspace, min(24, *kspace.shape[1:])))
+    for axis, size in enumerate(image_shape(volume)):
+        image = image.narrow(axis, image.shape[axis] // 2 - size // 2, size)
+    return image
 
 
 def fingerprint(volumes: Sequence[Volume]) -> str:
