@@ -1,8 +1,7 @@
 """The article's claims, the rules by which each is judged, and the verdicts.
 
-A rule reads numbers of the committed figures only. The checks of one claim are corrected together (Holm). A claim is
-reproduced where all its checks hold, not reproduced where one fails and none holds, mixed where some hold and some
-fail, else open.
+A rule reads committed figures only; its checks are corrected together (Holm). A claim is reproduced where all hold,
+not reproduced where one fails and none holds, mixed where some hold and some fail, else open.
 """
 
 import json

@@ -169,6 +169,9 @@ class PerpLoss(nn.Module):
             raise ValueError(f"magnitude: expected a map of shape {tuple(perp.shape)} {why}, got {tuple(value.shape)}")
         return loss + weight * _reduce(value, self.reduction, mask)
 
+    def extra_repr(self) -> str:
+        return f"weight={self.weight}, dim={self.dim}, reduction={self.reduction!r}"
+
 
 class LpLoss(nn.Module):
     """mean |Ŷ − Y|^p of complex images (p = 2: eq. 1) or, with `dim`, of vector fields (p = 1: end-point error)."""
@@ -186,6 +189,9 @@ class LpLoss(nn.Module):
         error = _components(inside[0] - inside[1], self.dim)
         size = norm(error) if self.p == 1 else inner(error, error)
         return _reduce(size, self.reduction, mask)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}, dim={self.dim}, reduction={self.reduction!r}"
 
 
 class SSIMLoss(nn.Module):
@@ -209,8 +215,7 @@ LOSSES: dict[str, Callable[..., nn.Module]] = {
 def ssim_map(pred: Tensor, target: Tensor) -> Tensor:
     """Compute structural similarity in a uniform window, with the sample covariance (Wang 2004), as scikit-image does.
 
-    Of real images (..., row, column) of one shape, the range of each its target's maximum. Returns
-    (..., row − 6, column − 6) for a window of 7 × 7; 1 where they agree.
+    Of real images (..., row, column), range: the target's maximum. Returns (..., row − 6, column − 6); 1: they agree.
     """
     check_same("pred", pred, "target", target)
     if pred.is_complex():

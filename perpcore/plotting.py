@@ -159,8 +159,7 @@ def draw_levels(
 ) -> None:  # fmt: skip
     """Draw (seed, image) values per group and label: the mean with its 95 % interval, and a black dot per seed.
 
-    The means of labels in `lines` become a line across their group; of these only the nearest to the others widens
-    the axis. `failed` pairs of label and seed are crosses instead of dots.
+    `lines` are labels drawn as a line across their group; only the nearest widens the axis. `failed` seeds are crosses.
     """
     across = np.array([-0.47, 0.47])
     for place, values in enumerate(groups.values()):
@@ -199,8 +198,7 @@ def calibration_curve(
 ) -> pd.DataFrame:
     """Average `Result.calibration` over seeds, in bins of more than 200 pixels.
 
-    Adds the relative bias in per cent, less that of the `reference` tables of the same seeds, with its 95 % interval
-    over seeds: columns bias, low and high.
+    Adds bias (%, less that of the `reference` tables of the same seeds) and low and high, its 95 % interval over seeds.
     """
 
     def of(these: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, np.ndarray]:

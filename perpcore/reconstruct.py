@@ -22,8 +22,7 @@ OUTPUTS = (".npy", ".h5", ".nii", ".nii.gz")
 def reconstruct(volume: Volume, network: nn.Module) -> np.ndarray:
     """Reconstruct every slice of a volume: complex64 (slice, row, column), in the file's units.
 
-    A `UNet` corrects the zero-filled image, an `UnrolledNet` gets k-space and sensitivities that are estimated from its
-    centre. Raises ValueError for data that the network does not take.
+    A `UNet` gets the zero-filled image, an `UnrolledNet` k-space and estimated sensitivities; ValueError: other data.
     """
     is_unrolled = isinstance(network, UnrolledNet)
     if isinstance(network, MotionNet) or (is_unrolled and volume.domain != "kspace"):
