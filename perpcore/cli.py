@@ -161,7 +161,8 @@ def _state(config: Config) -> str:
     return next((state for state, path in signs.items() if path.exists()), "missing")
 
 
-def _judged(folder: Path) -> Any:
+def _judged(folder: Path) -> dict[str, Any]:
     path = folder / "tab05_claims.json"
     require(path.exists(), f"{path}: not there; make figures draws it")
-    return json.loads(path.read_text())["numbers"]
+    numbers: dict[str, Any] = json.loads(path.read_text())["numbers"]
+    return numbers

@@ -12,9 +12,8 @@ from jaxtyping import Float, Num, Shaped
 from torch import Tensor
 
 from perpcore._checks import check_displacement, check_same, single
+from perpcore.data.kspace import PIXELS
 from perpcore.losses import ssim_map
-
-PIXELS = (-2, -1)
 
 Images = Num[Tensor, "batch row column"]
 Mask = Shaped[Tensor, "batch row column"]

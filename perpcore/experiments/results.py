@@ -147,8 +147,6 @@ def provenance(device: torch.device, seconds: float, memory_gb: float) -> dict[s
     """Say where and with what a result was made."""
     # Kernels for other instructions add in another order, and so give other bits.
     instructions = torch.backends.cpu.get_cpu_capability()
-    command = "git describe --always --dirty"  # to a shell, which says where there is no git
-    git = subprocess.run(command, shell=True, cwd=project_root(), capture_output=True, text=True)
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "machine": f"{platform.system()} {platform.machine()} ({instructions}), {os.cpu_count()} CPU cores",
@@ -157,8 +155,16 @@ def provenance(device: torch.device, seconds: float, memory_gb: float) -> dict[s
         "torch": torch.__version__,
         "numpy": np.__version__,
         "perpcore": perpcore.__version__,
-        "commit": git.stdout.strip() or "unknown",
+        "commit": _git_commit(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
         "peak_memory_gb": round(memory_gb, 2),
     }
+
+
+def _git_commit() -> str:
+    command = ["git", "-C", str(project_root()), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
