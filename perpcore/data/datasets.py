@@ -132,10 +132,8 @@ class Recon(Samples[ReconBatch]):
             drawn.append((mask, noise, csm, self._noise(images.shape[1:], sd, rng)))
         mask, noise, csm, of_target = (torch.stack(x).to(images.device) for x in zip(*drawn, strict=True))
         kspace = (sense_forward(images, csm) + noise) * mask.unsqueeze(1)
-        adjoint = sense_adjoint(kspace, csm)
-        zero_filled, target = scale_to_input(adjoint, images)
-        scale = adjoint.abs().amax((-2, -1), keepdim=True).unsqueeze(1)
-        return ReconBatch(zero_filled, target + of_target, foreground, kspace / scale, csm, mask)
+        zero_filled, target, kspace = scale_to_input(sense_adjoint(kspace, csm), images, kspace)
+        return ReconBatch(zero_filled, target + of_target, foreground, kspace, csm, mask)
 
 
 class PhantomRecon(Recon):
@@ -184,14 +182,14 @@ class PhantomMotion(Samples[RegistrationBatch]):
     def _undersample(self, images: Images, indices: Sequence[int], key: int) -> Images:
         drawn = [self._acquisition([self.seed, key, i])[:2] for i in indices]
         masks, noise = (torch.stack(x).to(images.device) for x in zip(*drawn, strict=True))
-        return scale_to_input(ifft2c((fft2c(images) + noise[:, 0]) * masks), images)[0]
+        return scale_to_input(ifft2c((fft2c(images) + noise[:, 0]) * masks))[0]
 
 
-def scale_to_input(zero_filled: Images, target: Images) -> tuple[Images, Images]:
-    """Divide both by the zero-filled image's maximum magnitude: known for measured data, where the target is not."""
+def scale_to_input(zero_filled: Images, *others: Tensor) -> tuple[Tensor, ...]:
+    """Divide all by the zero-filled image's maximum magnitude: known for measured data, where the target is not."""
     scale = zero_filled.abs().amax((-2, -1), keepdim=True)
     require(bool((scale > 0).all()), "zero_filled: expected images that are not zero everywhere")
-    return zero_filled / scale, target / scale
+    return zero_filled / scale, *(x / scale.reshape(-1, *[1] * (x.ndim - 1)) for x in others)
 
 
 def foreground_mask(images: Images) -> Masks:

@@ -37,6 +37,8 @@ def complex_noise(
     shape: tuple[int, ...], sd: float, generator: torch.Generator, device: torch.device | str
 ) -> Complex[Tensor, "*shape"]:
     """Complex Gaussian noise, SD `sd` in each of real and imaginary part, drawn on the generator's device."""
+    if sd == 0:
+        return torch.zeros(shape, dtype=torch.complex64, device=device)
     parts = torch.randn((*shape, 2), generator=generator, device=generator.device)
     return torch.view_as_complex(parts * sd).to(device)
 
