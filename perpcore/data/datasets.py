@@ -67,13 +67,13 @@ class Samples(Dataset[B], Generic[B]):
     `split` is one of `SPLITS`; only training samples depend on `seed`. `length` is the number of samples (generated
     data have no end, so any will do), `size` that of rows and columns. Each sample draws one of the `accelerations`; to
     evaluate at one, give that one alone. `sampling` is one of `kspace.MASKS`, `noise` the standard deviation in each
-    part of k-space, for images of maximum 1.
+    part of k-space, for images of maximum 1, or a range to draw it from.
     """
 
     def __init__(
         self, split: str = "train", length: int = 1024, *,
         size: int = 64, accelerations: Sequence[int] = (4, 8, 12), sampling: str = "radial",
-        noise: float = 0.01, seed: int = 0, device: torch.device | str = "cpu",
+        noise: float | tuple[float, float] = 0.01, seed: int = 0, device: torch.device | str = "cpu",
     ) -> None:  # fmt: skip
         check_choice("split", split, SPLITS)
         self.split, self.length, self.size = split, length, size
@@ -101,7 +101,8 @@ class Samples(Dataset[B], Generic[B]):
         shape = (self.size, self.size)
         acceleration = int(rng.choice(self.accelerations)) if others else one
         mask = sampling_mask(self.sampling, shape, acceleration, rng)
-        return mask, self._noise((n_coils, *shape), self.noise, rng), rng
+        sd = rng.uniform(*self.noise) if isinstance(self.noise, tuple) else self.noise
+        return mask, self._noise((n_coils, *shape), sd, rng), rng
 
     @staticmethod
     def _noise(shape: tuple[int, ...], sd: float, rng: np.random.Generator) -> Tensor:
@@ -139,7 +140,9 @@ class Recon(Samples[ReconBatch]):
 class PhantomRecon(Recon):
     """Generated images of `anatomy`, "brain" or "abdomen"; `roughness` in rad as in `phantoms.generate`."""
 
-    def __init__(self, *args: Any, anatomy: str = "brain", roughness: float | None = None, **options: Any) -> None:
+    def __init__(
+        self, *args: Any, anatomy: str = "brain", roughness: float | tuple[float, float] | None = None, **options: Any
+    ) -> None:
         super().__init__(*args, **options)
         self.anatomy, self.roughness = anatomy, roughness
 

@@ -62,15 +62,17 @@ class _Parameters(NamedTuple):
 
 def generate(
     indices: Sequence[int], size: int, *,
-    seed: int = 0, kind: str = "brain", roughness: float | None = None, texture: float | None = None,
-    device: torch.device | str = "cpu", displacement: Float[Tensor, "batch 2 {size} {size}"] | None = None,
+    seed: int = 0, kind: str = "brain", roughness: float | tuple[float, float] | None = None,
+    texture: float | None = None, device: torch.device | str = "cpu",
+    displacement: Float[Tensor, "batch 2 {size} {size}"] | None = None,
 ) -> Phantom:  # fmt: skip
     """Images number `indices` (not negative) of the endless collection `seed`, of `size` ≥ 16 rows and columns.
 
     `kind` is "brain", which needs nilearn and nibabel, or "abdomen". `roughness` is the SD in rad of the rough phase,
     `texture` the relative SD of the fine magnitude texture, by default those of `ROUGHNESS` and `TEXTURE`; each image
-    has 0.95 to 1.05 times the one, 0.8 to 1.2 times the other. A `displacement` (len(indices), 2, size, size) in pixels
-    shows the body in another state: its pixel x is what the first state has at x + u(x) (see `motion`).
+    has 0.95 to 1.05 times the one, or one of the range given, and 0.8 to 1.2 times the other. A `displacement`
+    (len(indices), 2, size, size) in pixels shows the body in another state: its pixel x is what the first state has at
+    x + u(x) (see `motion`).
 
     Returns complex64 images (len(indices), size, size), equal on all devices to 1e-5. Raises ValueError for a kind
     that is not known, and where nilearn's maps are missing.
@@ -100,14 +102,15 @@ def generate(
 
 
 @lru_cache(maxsize=64)  # registration renders each anatomy in two states
-def _draw(seed: int, index: int, kind: str, roughness: float, texture: float) -> _Parameters:
+def _draw(seed: int, index: int, kind: str, roughness: float | tuple[float, float], texture: float) -> _Parameters:
     rng = np.random.default_rng([seed, index])
     u = rng.uniform
     brain = kind == "brain"
     anatomy, values, field = (_draw_brain if brain else _draw_abdomen)(rng)
     ramp = (u(2.0, 3.0) if brain else u(0.5, 1.5)) * np.exp(1j * u(0, 2 * np.pi))
     # Texture and roughness within a range around what is asked for.
-    texture, roughness = texture * u(0.8, 1.2), roughness * u(0.95, 1.05)
+    texture *= u(0.8, 1.2)
+    roughness = u(*roughness) if isinstance(roughness, tuple) else roughness * u(0.95, 1.05)
     if brain:
         bands = [(14, 60, texture), (14, 110, roughness), (0.8, 4.5, u(0.5, 0.7)), (0.8, 2.5, 1), *[(1.5, 6, 0.02)] * 2]
     else:

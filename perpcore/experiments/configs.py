@@ -39,7 +39,7 @@ class Config:
     size: int = 64  # rows and columns
     sampling: str = "radial"
     accelerations: tuple[int, ...] = (4, 8, 12)
-    noise: float = 0.01  # SD in each part of k-space, for images of maximum 1
+    noise: float | tuple[float, float] = 0.01  # SD in each part of k-space, for images of maximum 1; or its range
     validate_every: int = 100
     n_validation: int = 16
     n_test: int = 64
@@ -63,6 +63,11 @@ class Config:
     def comparison(self) -> str:
         """Name of the comparison that it belongs to."""
         return self.task
+
+    @property
+    def settings(self) -> list[dict[str, Any]]:
+        """What it is tested at: each acceleration; a mixture also at each roughness and noise of the map."""
+        return [{"acceleration": R} for R in self.accelerations]
 
     @property
     def network(self) -> tuple[str, dict[str, Any]]:
@@ -96,7 +101,7 @@ class ReconConfig(Config):
     n_cascades: int = 3
     shared: bool = False  # one CNN for all cascades
     n_coils: int = 4
-    roughness: float | None = None  # SD in rad of the phase that no smooth trend explains; None: as measured
+    roughness: float | tuple[float, float] | None = None  # SD in rad of the rough phase; None: as measured
     target_noise: float = 0.0  # SD in each part of the training targets
 
     @property
@@ -108,8 +113,16 @@ class ReconConfig(Config):
 
     @property
     def comparison(self) -> str:
-        """The anatomy of generated images; "recon" of measured ones."""
-        return self.anatomy if self.data == "generated" else self.task
+        """The anatomy of generated images, or "mixture"; "recon" of measured ones."""
+        anatomy = "mixture" if isinstance(self.roughness, tuple) else self.anatomy
+        return anatomy if self.data == "generated" else self.task
+
+    @property
+    def settings(self) -> list[dict[str, Any]]:
+        if self.comparison != "mixture":
+            return super().settings
+        grid = product(self.accelerations, MAP_ROUGHNESS, MAP_NOISE)
+        return [{"acceleration": R, "roughness": rough, "noise": noise} for R, rough, noise in grid]
 
     @property
     def network(self) -> tuple[str, dict[str, Any]]:
@@ -157,6 +170,7 @@ def from_dict(values: dict[str, Any]) -> ReconConfig | RegistrationConfig:
     require(not unknown, f"configuration: unexpected or missing fields {sorted(unknown)}")
     lists = {k: tuple(values[k]) for k in ("accelerations", "test_subjects")}
     lists |= {k: tuple(map(tuple, values[k])) for k in ("loss_options", "reader_options")}
+    lists |= {k: tuple(values[k]) for k in ("noise", "roughness") if isinstance(values.get(k), list)}
     return cls(**{**values, **lists})
 
 
@@ -185,15 +199,22 @@ SEEDS = {"smoke": 1, "quick": 1, "full": 4, "paper": 5}
 WEIGHTS = {"recon": {"perp_l1": 10.0, "perp_l2": 100.0}, "registration": {"perp_l1": 1.0, "perp_l2": 1.0}}
 """w by trials: the smallest whose validation SSIM is within 0.002 of the best in both settings (notebook 08)."""
 
+MIXTURE: dict[str, Any] = {
+    "anatomy": "abdomen", "accelerations": (2, 4, 8, 16), "roughness": (0.0, 1.0), "noise": (0.0, 0.04),
+}  # fmt: skip
+MAP_ROUGHNESS, MAP_NOISE = (0.1, 0.3, 0.5, 0.8), (0.005, 0.01, 0.03)
+"""What networks of notebook 11 are trained on, and where they are tested; roughness in rad."""
+
 WARMUP = 0.4  # share of the steps that warm starts of a registration spend on the end-point error
 
 
 def recon_configs(preset: str = "quick", anatomies: Iterable[str] = ANATOMIES, **changes: Any) -> list[ReconConfig]:
     """List the comparison of notebooks 04 and 05: all losses and seeds, the U-Net and the classical methods.
 
-    `changes` are fields to change in all; measured `data` have one anatomy and no noise is added to them.
+    `changes` are fields to change in all; measured `data` have one anatomy.
     """
-    base = changed_preset(RECON, preset, changes)
+    check_choice("preset", preset, RECON)
+    base = replace(RECON[preset], **changes)
     found = []
     for anatomy in anatomies if base.data == "generated" else [*anatomies][-1:]:
         there = replace(base, anatomy=anatomy)
@@ -207,7 +228,8 @@ def recon_configs(preset: str = "quick", anatomies: Iterable[str] = ANATOMIES, *
 
 def registration_configs(preset: str = "quick", **changes: Any) -> list[RegistrationConfig]:
     """List the comparison of notebooks 06 and 07: each loss, cold and warmed up by EPE, with normal flow and plain."""
-    base = changed_preset(REGISTRATION, preset, changes)
+    check_choice("preset", preset, REGISTRATION)
+    base = replace(REGISTRATION[preset], **changes)
     found = []
     for seed, normal_flow, loss in product(range(SEEDS[preset]), (True, False), REGISTRATION_LOSSES):
         for warmup in dict.fromkeys((0, 0 if loss == "epe" else int(WARMUP * base.steps))):
@@ -215,16 +237,16 @@ def registration_configs(preset: str = "quick", **changes: Any) -> list[Registra
     return found
 
 
+def mixture_configs(preset: str = "quick") -> list[ReconConfig]:
+    """List the networks of notebook 11: each loss, trained on a mixture of accelerations, phase roughness and noise."""
+    base = replace(RECON[preset], n_test=max(RECON[preset].n_test // 4, 1), **MIXTURE)
+    seeds_and_losses = product(range((SEEDS[preset] + 1) // 2), RECON_LOSSES)
+    return [weighted(replace(base, seed=seed, loss=loss)) for seed, loss in seeds_and_losses]
+
+
 COMPARISONS: dict[str, Callable[..., Sequence[ReconConfig] | Sequence[RegistrationConfig]]] = {
-    "recon": recon_configs, "registration": registration_configs,
+    "recon": recon_configs, "mixture": mixture_configs, "registration": registration_configs,
 }  # fmt: skip
-
-
-def changed_preset(presets: dict[str, AnyConfig], preset: str, changes: dict[str, Any]) -> AnyConfig:
-    """Change fields of a preset; noise is not added to measured data."""
-    check_choice("preset", preset, presets)
-    measured = {"noise": 0.0} if changes.get("data", "generated") != "generated" else {}
-    return replace(presets[preset], **{**measured, **changes})
 
 
 def weighted(config: AnyConfig) -> AnyConfig:

@@ -45,7 +45,7 @@ def train(config: Config, device: str = "auto", *, path: Path | None = None, pro
     began = time.perf_counter()
     data, size = open_data(config, where), config.batch_size
     validation = [data("validation", acceleration) for acceleration in config.accelerations]
-    test = [data(config.evaluate_on, acceleration) for acceleration in config.accelerations]
+    test = [data(config.evaluate_on, **setting) for setting in config.settings]
     checkpoint = path.with_suffix(".checkpoint.pt")
     predict: Predict
     if isinstance(config, ReconConfig) and config.method in METHODS:
@@ -55,7 +55,7 @@ def train(config: Config, device: str = "auto", *, path: Path | None = None, pro
         learnt: dict[str, Any] = {"tuned": {f"R{acceleration}": [*found] for acceleration, found in chosen.items()}}
         history, weights = {}, {}
     else:
-        model, training = build_model(config).to(where), data("train", None)
+        model, training = build_model(config).to(where), data("train")
 
         def validate(network: nn.Module) -> dict[str, float]:
             table = evaluate(of_network(network), validation, config.n_validation, size).metrics
@@ -72,6 +72,8 @@ def train(config: Config, device: str = "auto", *, path: Path | None = None, pro
         weights = {name: value.cpu() for name, value in model.state_dict().items()}
     with torch.no_grad():
         tested = evaluate(predict, test, config.n_test, size)
+    for name in config.settings[0].keys() - {"acceleration"}:  # of a mixture
+        tested.metrics[name] = np.repeat([setting[name] for setting in config.settings], config.n_test)
     record = files.provenance(where, time.perf_counter() - began, peak_memory(where)) | learnt
     result = Result(config, **tested._asdict(), history=pd.DataFrame(history), weights=weights, provenance=record)
     write_result(path, result)
@@ -91,8 +93,11 @@ def tune(method: str, validation: Sequence[Samples[Any]], count: int) -> dict[in
     return chosen
 
 
-def open_data(config: Config, device: torch.device | str = "cpu") -> Callable[[str, int | None], Samples[Any]]:
-    """Open images: a function of split and acceleration (None: mixed); ValueError for other files than the run's."""
+def open_data(config: Config, device: torch.device | str = "cpu") -> Callable[..., Samples[Any]]:
+    """Open images: a function of split, acceleration (None: mixed) and what else to change.
+
+    Raises ValueError where the files are not those of the run.
+    """
     generated, is_recon = config.data == "generated", isinstance(config, ReconConfig)
     names = ["size", "sampling", "noise", "seed", *(("n_coils", "target_noise") if is_recon else ("sliding",))]
     kind: Callable[..., Samples[Any]]
@@ -109,10 +114,10 @@ def open_data(config: Config, device: torch.device | str = "cpu") -> Callable[[s
     options = {name: getattr(config, name) for name in names}
     lengths = {"train": config.steps * config.batch_size, "validation": config.n_validation}
 
-    def of_split(split: str, acceleration: int | None = None) -> Samples[Any]:
+    def of_split(split: str, acceleration: int | None = None, **changes: Any) -> Samples[Any]:
         accelerations = config.accelerations if acceleration is None else (acceleration,)
         length = lengths.get(split, config.n_test)
-        return kind(split, length, accelerations=accelerations, device=device, **options)
+        return kind(split, length, accelerations=accelerations, device=device, **{**options, **changes})
 
     return of_split
 
@@ -205,7 +210,7 @@ def _sums(position: Tensor, true: Tensor, found: Tensor, bins: np.ndarray) -> np
 def baseline(config: RegistrationConfig) -> Evaluation:
     """Test what a registration has to beat: the field that is zero."""
     data = open_data(config)
-    test = [data("test", acceleration) for acceleration in config.accelerations]
+    test = [data("test", **setting) for setting in config.settings]
     return evaluate(lambda batch, acceleration: torch.zeros_like(batch.target), test, config.n_test, config.batch_size)
 
 

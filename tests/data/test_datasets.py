@@ -87,6 +87,18 @@ def test_training_draws_every_acceleration() -> None:
     assert ((shares > 0.4) | (shares < 0.2)).all() and shares.min() < 0.2 and shares.max() > 0.4
 
 
+def test_ranges_of_noise_and_roughness_are_filled() -> None:
+    ranges = {"noise": (0.0, 0.05), "roughness": (0.0, 1.0)}
+    batch = Abdomens("test", **{**CLEAN, "size": 64, **ranges}).batch(range(24))
+    noise = batch.kspace - sense_forward(batch.target, *batch.inputs[1:]) * batch.mask.unsqueeze(1)
+    spread = [n[:, m].real.std() / t.abs().max() for n, m, t in zip(noise, batch.mask, batch.target, strict=True)]
+    assert min(spread) < 0.01 and 0.04 < max(spread) < 0.055
+    smooth = Abdomens("test", **{**CLEAN, "size": 64, "roughness": 0.0}).batch(range(24))
+    turned = (batch.target * smooth.target.conj()).angle()
+    rough = [t[inside].std() for t, inside in zip(turned, smooth.foreground, strict=True)]
+    assert min(rough) < 0.2 and max(rough) > 0.6
+
+
 def test_what_the_ablations_change() -> None:
     plain, noisy = (Abdomens(size=32, target_noise=sd).batch(range(2)) for sd in (0.0, 0.1))
     assert (noisy.target - plain.target).real.std().item() == pytest.approx(0.1, rel=0.1)

@@ -21,6 +21,7 @@ from perpcore.experiments.configs import (
     ReconConfig,
     RegistrationConfig,
     from_dict,
+    mixture_configs,
     recon_configs,
     registration_configs,
 )
@@ -41,7 +42,8 @@ def test_names_are_readable_and_each_is_of_one_configuration(preset: str) -> Non
 def test_names_of_measured_data_say_which() -> None:
     configs = recon_configs("smoke", data="scans-12ab", source="x", test_subjects=("A/B",))
     assert configs[0].name == "recon-l1-scans-12ab-test_A_B-s00"
-    assert {c.noise for c in configs} == {0} and {c.comparison for c in configs} == {"recon"}
+    assert {c.comparison for c in configs} == {"recon"}
+    assert {c.noise for c in configs} == {RECON["smoke"].noise}, "as generated images"
     assert len({c.name for c in configs}) == len(configs) == len(recon_configs("smoke", ("brain",)))
 
 
@@ -50,6 +52,18 @@ def test_json_gives_the_same_configuration_back() -> None:
         assert from_dict(json.loads(json.dumps(asdict(config)))) == config
     with pytest.raises(ValueError, match="colour"):
         from_dict({"colour": 1})
+
+
+def test_a_mixture_is_tested_once_at_each_setting_within_its_ranges() -> None:
+    configs = mixture_configs("full")
+    assert {c.comparison for c in configs} == {"mixture"}
+    assert len({replace(c, loss="l2", weight=1.0, seed=0) for c in configs}) == 1
+    settings = [tuple(s.values()) for s in configs[0].settings]
+    assert len(set(settings)) == len(settings) == 4 * 4 * 3
+    for acceleration, roughness, noise in settings:
+        assert acceleration in configs[0].accelerations
+        assert configs[0].roughness[0] <= roughness <= configs[0].roughness[1]
+        assert configs[0].noise[0] <= noise <= configs[0].noise[1]
 
 
 def test_presets_share_their_runs() -> None:

@@ -73,6 +73,20 @@ def test_a_run_is_trained_once_and_leaves_no_checkpoint(empty_project: Path, mon
         train(replace(SHORT, seed=7), "cpu")
 
 
+def test_a_mixture_says_at_which_setting_each_image_was_tested(empty_project: Path) -> None:
+    ranges = {"accelerations": (2, 4), "roughness": (0.0, 1.0), "noise": (0.0, 0.04)}
+    config = replace(SHORT, steps=1, validate_every=1, **ranges)
+    result = train(config, "cpu", progress=False)
+    keys = ["acceleration", "roughness", "noise", "image"]
+    assert len(result.metrics) == len(config.settings) * config.n_test == len(result.metrics[keys].drop_duplicates())
+    chosen = result.metrics[(result.metrics.roughness == 0.8) & (result.metrics.noise == 0.03)]
+    batch = open_data(config)("test", 4, roughness=0.8, noise=0.03).batch(range(config.n_test))
+    with torch.no_grad():
+        pred = build_model(config, result.weights)(*batch.inputs)
+    found = chosen[chosen.acceleration == 4].psnr
+    np.testing.assert_allclose(found, psnr(pred, batch.target, batch.foreground), rtol=1e-4)
+
+
 def test_classical_methods_are_tuned_tested_and_kept_without_training(
     empty_project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
