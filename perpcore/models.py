@@ -3,9 +3,10 @@
 import json
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Complex, Float, Num
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn import functional
@@ -17,14 +18,18 @@ from perpcore.data.motion import warp
 
 Images = Complex[Tensor, "batch row column"]
 
+_CONVOLUTION: dict[int, Any] = {2: nn.Conv2d, 3: nn.Conv3d}
+_POOLING = {2: functional.avg_pool2d, 3: functional.avg_pool3d}
+_LAYOUT = {2: torch.channels_last, 3: torch.contiguous_format}  # in which convolutions are fastest
+
 START_WEIGHT, START_STEPS = 0.003, 10  # λ and iterations of the CG-SENSE image that cascades begin with
 
 
-def _convolutions(*channels: int) -> nn.Sequential:
+def _convolutions(*channels: int, dims: int = 2) -> nn.Sequential:
     """Convolutions between `channels`. No normalisation: it would hide the size of the image from the network."""
     layers: list[nn.Module] = []
     for c_in, c_out in pairwise(channels):
-        layers += [nn.Conv2d(c_in, c_out, 3, padding=1), nn.LeakyReLU(0.1, inplace=True)]
+        layers += [_CONVOLUTION[dims](c_in, c_out, 3, padding=1), nn.LeakyReLU(0.1, inplace=True)]
     return nn.Sequential(*layers)
 
 
@@ -115,46 +120,53 @@ class MotionNet(nn.Module):
     the difference of the images to first order. It tells the network the direction of the motion, which a small network
     without it needs hundreds of steps to find.
     With `in_channels` 1 it sees magnitudes, with 2 complex images. `chans` are the channels of the hidden layers; the
-    coarsest of the `levels` is 2^(levels − 1) times smaller.
+    coarsest of the `levels` is 2^(levels − 1) times smaller. With `dims` 3 it registers volumes.
     """
 
-    def __init__(self, in_channels: int = 1, chans: int = 16, levels: int = 4, normal_flow: bool = True) -> None:
+    def __init__(
+        self, in_channels: int = 1, chans: int = 16, levels: int = 4, normal_flow: bool = True, dims: int = 2
+    ) -> None:
         super().__init__()
-        self.in_channels, self.levels, self.normal_flow = in_channels, levels, normal_flow
-        seen = (4 if normal_flow else 2) * in_channels + 2
+        self.in_channels, self.levels, self.normal_flow, self.dims = in_channels, levels, normal_flow, dims
+        seen = (2 + dims * normal_flow) * in_channels + dims
         self.refine = nn.ModuleList()
         for _ in range(levels):
-            hidden, last = _convolutions(seen, chans, chans, chans, chans), nn.Conv2d(chans, 2, 3, padding=1)
+            hidden = _convolutions(seen, chans, chans, chans, chans, dims=dims)
+            last = _CONVOLUTION[dims](chans, dims, 3, padding=1)
             nn.init.normal_(last.weight, std=1e-3)
             self.refine.append(hidden.append(last))
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.to(memory_format=_LAYOUT[dims])  # type: ignore[call-overload]
 
-    def forward(self, fixed: Images, moving: Images) -> Float[Tensor, "batch 2 row column"]:
-        """Return the displacement in pixels (see `data.motion`); rows, columns must be divisible by 2^(levels − 1)."""
+    def forward(
+        self, fixed: Num[Tensor, "batch *space"], moving: Num[Tensor, "batch *space"]
+    ) -> Float[Tensor, "batch n *space"]:
+        """Return the displacement in pixels (see `data.motion`); each axis must be divisible by 2^(levels − 1)."""
         multiple = 2 ** (self.levels - 1)
         fits = self.in_channels == 1 or (fixed.is_complex() and moving.is_complex())
         require(fits, f"fixed, moving: expected complex images, got {fixed.dtype} and {moving.dtype}")
         shape, got = tuple(fixed.shape), tuple(moving.shape)
-        fits = len(shape) == 3 and shape == got
-        require(fits, f"moving: expected (batch, row, column) like fixed {shape}, got {got}")
-        fits = shape[1] % multiple == shape[2] % multiple == 0
-        require(fits, f"fixed: expected rows and columns divisible by {multiple}, got {shape[1:]}")
+        wanted = "(batch, row, column)" if self.dims == 2 else "(batch, slice, row, column)"
+        fits = len(shape) == 1 + self.dims and shape == got
+        require(fits, f"moving: expected {wanted} like fixed {shape}, got {got}")
+        fits = not any(size % multiple for size in shape[1:])
+        require(fits, f"fixed: expected pixels along each axis divisible by {multiple}, got {shape[1:]}")
         pyramid = [[self._to_channels(fixed), self._to_channels(moving)]]
         for _ in range(self.levels - 1):
-            pyramid.append([functional.avg_pool2d(image, 2) for image in pyramid[-1]])
+            pyramid.append([_POOLING[self.dims](image, 2) for image in pyramid[-1]])
         coarsest = pyramid[-1][0]
-        field = coarsest.new_zeros(len(coarsest), 2, *coarsest.shape[-2:])
+        field = coarsest.new_zeros(len(coarsest), self.dims, *coarsest.shape[2:])
+        mode = "bilinear" if self.dims == 2 else "trilinear"
         for level, (fixed_image, moving_image) in zip(self.refine, reversed(pyramid), strict=True):
-            if field.shape[-2:] != fixed_image.shape[-2:]:
-                field = 2 * functional.interpolate(field, scale_factor=2, mode="bilinear", align_corners=False)
+            if field.shape[2:] != fixed_image.shape[2:]:
+                field = 2 * functional.interpolate(field, scale_factor=2, mode=mode, align_corners=False)
             warped = warp(moving_image, field)
             flow = [_normal_flow(fixed_image, warped)] if self.normal_flow else []
             x = torch.cat([fixed_image, warped, field, *flow], 1)
-            field = field + level(x.contiguous(memory_format=torch.channels_last))
+            field = field + level(x.contiguous(memory_format=_LAYOUT[self.dims]))
         return field.contiguous()
 
     def _to_channels(self, image: Tensor) -> Tensor:
-        seen = image.abs().unsqueeze(1) if self.in_channels == 1 else torch.view_as_real(image).permute(0, 3, 1, 2)
+        seen = image.abs().unsqueeze(1) if self.in_channels == 1 else torch.view_as_real(image).movedim(-1, 1)
         return seen.to(next(self.parameters()).dtype)
 
 
@@ -164,9 +176,9 @@ def _normal_flow(fixed: Tensor, moving: Tensor) -> Tensor:
     From fixed(x) = moving(x + u) ≈ moving + u·∇I (Horn and Schunck 1981), u along ∇I. δ = 0.05, in units of the images'
     maximum per pixel, keeps it bounded where the image is flat.
     """
-    down, right = torch.gradient((fixed + moving) / 2, dim=(-2, -1))
-    scale = (fixed - moving) / (right.square() + down.square() + 0.05**2)
-    return torch.cat([scale * right, scale * down], 1)
+    slopes = torch.gradient((fixed + moving) / 2, dim=[*range(fixed.ndim - 1, 1, -1)])  # along x first
+    scale = (fixed - moving) / (sum(slope.square() for slope in slopes) + 0.05**2)
+    return torch.cat([scale * slope for slope in slopes], 1)
 
 
 def parameter_count(model: nn.Module) -> int:

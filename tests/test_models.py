@@ -99,6 +99,29 @@ def test_normal_flow_points_the_way_of_the_motion() -> None:
     flow = _normal_flow(ramp + 0.1 * 0.5, ramp)
     torch.testing.assert_close(flow[:, 0], torch.full((1, 16, 16), 0.5 * 0.01 / 0.0125))
     assert not flow[:, 1].any()
+    ramp = 0.1 * torch.arange(8.0).reshape(8, 1, 1).expand(1, 1, 8, 8, 8)  # along z, the last component
+    flow = _normal_flow(ramp + 0.1 * 0.5, ramp)
+    torch.testing.assert_close(flow[:, 2], torch.full((1, 8, 8, 8), 0.5 * 0.01 / 0.0125))
+    assert flow.shape == (1, 3, 8, 8, 8) and not flow[:, :2].any()
+
+
+def test_motion_net_learns_a_translation_of_volumes() -> None:
+    torch.manual_seed(0)
+    z, y, x = torch.meshgrid(*[torch.arange(16.0)] * 3, indexing="ij")
+    moving = (torch.sin(x / 2) * torch.cos(y / 3) * torch.sin(z / 3) + 1.5)[None]
+    target = torch.zeros(1, 3, 16, 16, 16)
+    target[:, 2] = 1
+    fixed, model = warp(moving, target), MotionNet(chans=8, levels=2, dims=3)
+    assert model(fixed, moving).shape == target.shape
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(40):
+        loss = torch.linalg.vector_norm(model(fixed, moving) - target, dim=1).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.3
+    with pytest.raises(ValueError, match=r"moving: expected \(batch, slice, row, column\) like fixed"):
+        model(fixed[:, 0], moving[:, 0])
 
 
 def test_double_precision_images_go_through_networks_of_single_precision() -> None:

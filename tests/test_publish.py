@@ -38,8 +38,10 @@ def rank(configs: list[Any], metric: str, values: tuple[float, ...]) -> None:
 def test_results_are_kept_small_and_the_best_seed_becomes_the_network(
     empty_project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(COMPARISONS, "recon", lambda preset: ALL[:-1])
-    monkeypatch.setitem(COMPARISONS, "registration", lambda preset: ALL[-1:])
+    monkeypatch.setattr(module, "COMPARISONS", COMPARISONS.copy())
+    monkeypatch.delitem(module.COMPARISONS, "mixture")
+    monkeypatch.setitem(module.COMPARISONS, "recon", lambda preset: ALL[:-1])
+    monkeypatch.setitem(module.COMPARISONS, "registration", lambda preset: ALL[-1:])
     monkeypatch.setattr(module, "ablation_trials", lambda preset: [TRIAL, TRIAL])
     for config in ALL:
         train(config, "cpu", progress=False)
@@ -69,6 +71,9 @@ def test_results_are_kept_small_and_the_best_seed_becomes_the_network(
         "abdomen-unet_l2-s00": (True, False), "abdomen-unet_l2-s01": (False, False),
         "abdomen-zero_filled-s00": (True, False), "registration-epe-s00": (True, True),
     }  # fmt: skip
+    again = publish("smoke", only="registration")
+    assert {path.parent.name for path in again} == {"smoke", "registration"} and len(again) == 2
+    assert all(path.exists() for path in written), "one comparison leaves the others alone"
     assert set(precomputed_summaries("smoke")) == {TRIAL.name}
     table = (empty_project / "data/results/smoke/trials.csv").read_text().splitlines()
     assert len(set(table)) == len(table), "questions may share a trial; it is written once"

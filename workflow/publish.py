@@ -28,22 +28,24 @@ from perpcore.experiments.results import (
 from perpcore.experiments.trials import SELECTION, ablation_trials
 
 
-def publish(preset: str) -> list[Path]:
-    """Copy all own results of a preset to the folders that are in git.
+def publish(preset: str, only: str = "") -> list[Path]:
+    """Copy all own results of a preset, or those of `only` one comparison, to the folders that are in git.
 
     Nothing is written where one is missing; the error names it. To keep the files small, examples are of seed 0 only,
     and U-Nets have no weights but those of the best in data/pretrained/.
     """
-    results = own_results([c for runs_of in COMPARISONS.values() for c in runs_of(preset)])
+    results = own_results(
+        [c for runs_of in COMPARISONS.values() for c in runs_of(preset) if only in ("", c.comparison)]
+    )
     rows = []
-    for trial in ablation_trials(preset):
+    for trial in [] if only else ablation_trials(preset):
         for metric, interval in summarize(own_results(trial.configs)).items():
             rounded = [float(f"{x:.6g}") for x in interval]
             rows.append([RESULTS_VERSION, trial.name, metric, *rounded])
     columns = ["results_version", "trial", "metric", "mean", "low", "high"]
     trials = pd.DataFrame(rows, columns=columns).drop_duplicates(["trial", "metric"])  # questions share runs
-    written = _publish_networks(results)
-    for old in precomputed_folder(preset).glob("*.h5"):
+    written = _publish_networks(results, only)
+    for old in precomputed_folder(preset).glob(f"{only}*.h5"):
         old.unlink()
     for result in results:
         path = precomputed_path(result.config)
@@ -53,12 +55,13 @@ def publish(preset: str) -> list[Path]:
             result.weights = {}
         write_result(path, result, half_weights=True)
         written.append(path)
-    path = precomputed_folder(preset) / "trials.csv"
-    write_atomically(path, trials.to_csv(index=False).encode())
-    return [*written, path]
+    if not only:
+        written.append(precomputed_folder(preset) / "trials.csv")
+        write_atomically(written[-1], trials.to_csv(index=False).encode())
+    return written
 
 
-def _publish_networks(results: Sequence[Result]) -> list[Path]:
+def _publish_networks(results: Sequence[Result], only: str) -> list[Path]:
     """Write the network of the best seed of every comparison and label, in half precision; remove the others' files.
 
     Best by the last value of the validation metric that also chooses among the trials.
@@ -83,7 +86,7 @@ def _publish_networks(results: Sequence[Result]) -> list[Path]:
         }  # fmt: skip
         written.append(folder / f"{name}.safetensors")
         write_atomically(written[-1], save(weights, record))
-    for old in set(folder.glob("*/*.safetensors")) - set(written):
+    for old in set(folder.glob(f"{only or '*'}/*.safetensors")) - set(written):
         old.unlink()
         if not any(old.parent.iterdir()):
             old.parent.rmdir()
