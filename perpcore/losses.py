@@ -77,9 +77,9 @@ def perpendicular(
 
 def _perp_and_sizes(
     pred: Tensor, target: Tensor, dim: int | None, mask: Tensor | None,
-    normalize_by: str, continuation: bool, eps: float,
+    normalize_by: str, continuation: bool, eps: float, signed: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """Compute L⊥ with its guard, |Ŷ| and |Y|."""
+    """Compute L⊥ with its guard, |Ŷ| (negative where it points away from Y, if `signed`) and |Y|."""
     check_fields(pred, target, dim)
     check_choice("normalize_by", normalize_by, ("prediction", "target"))
     require(0 < eps <= 1, f"eps: expected 0 < eps <= 1, got {eps}")
@@ -99,7 +99,13 @@ def _perp_and_sizes(
         perp = true_size + fade * (perp - true_size)
     else:
         perp = fade * torch.where(perp > true_size, 2 * true_size - perp, perp)
-    return (perp, size, true_size) if normalize_by == "prediction" else (perp, true_size, size)
+    if normalize_by == "target":
+        size, true_size = true_size, size
+    if signed:  # |Ŷ| clamp(2 cos Δφ, −1, 1), without a division by |Ŷ|
+        absent = true_size == 0
+        along = 2 * inner(*pair) / torch.where(absent, 1, true_size)
+        size = torch.where(absent, size, torch.minimum(torch.maximum(along, -size), size))
+    return perp, size, true_size
 
 
 def _ssim(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -129,13 +135,17 @@ class PerpLoss(nn.Module):
     `reduction`, "mean", "sum" or "none", is over all pixels; only "mean" with "ssim", which has fewer windows. `mix` is
     a of a·⊥ + (1 − a)·f, in [0, 1], the form of the authors' ⊥+SSIM; `weight` stays 1. With `trainable_mix` it is a
     parameter, and an optimiser can lower the loss by moving it to the cheaper term.
+
+    With `signed`, f takes |Ŷ| clamp(2 cos Δφ, −1, 1) for |Ŷ|: the same within 60°, but a prediction that points away
+    from Y counts as too small. So it shrinks and turns, where otherwise it would grow in the wrong direction: networks
+    that start near Ŷ = 0 and get no warm-up need it, best with eps = 1 (notebook 11).
     """
 
     def __init__(
         self, magnitude: str | MagnitudeLoss | None = "l2", weight: float = 1.0,
         dim: int | None = None, reduction: str = "mean", *,
         mix: float | None = None, trainable_mix: bool = False,
-        normalize_by: str = "prediction", continuation: bool = True, eps: float = DEFAULT_EPS,
+        normalize_by: str = "prediction", continuation: bool = True, eps: float = DEFAULT_EPS, signed: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         if isinstance(magnitude, str) and magnitude not in MAGNITUDE_LOSSES:
@@ -149,13 +159,13 @@ class PerpLoss(nn.Module):
         require(mix is not None or not trainable_mix, "trainable_mix: expected a starting value in mix, got None")
         self.magnitude = MAGNITUDE_LOSSES[magnitude] if isinstance(magnitude, str) else magnitude
         self.weight, self.dim, self.reduction = float(weight), dim, reduction
-        self.normalize_by, self.continuation, self.eps = normalize_by, continuation, eps
+        self.normalize_by, self.continuation, self.eps, self.signed = normalize_by, continuation, eps, signed
         self.mix = nn.Parameter(torch.tensor(float(mix or 0))) if trainable_mix else mix
 
     def forward(self, pred: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the loss of a prediction; as `perpendicular`. With SSIM, windows that lie inside the mask count."""
-        found = _perp_and_sizes(pred, target, self.dim, mask, self.normalize_by, self.continuation, self.eps)
-        perp, size, true_size = found
+        options = self.normalize_by, self.continuation, self.eps, self.signed
+        perp, size, true_size = _perp_and_sizes(pred, target, self.dim, mask, *options)
         mix = self.mix.clamp(0, 1) if isinstance(self.mix, Tensor) else self.mix
         perp_weight, weight = (1.0, self.weight) if mix is None else (mix, 1 - mix)
         loss = perp_weight * _reduce(perp, self.reduction, mask)

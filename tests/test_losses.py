@@ -19,6 +19,7 @@ from hypothesis.extra import numpy as npst
 from skimage.metrics import structural_similarity
 
 from perpcore.losses import LOSSES, LpLoss, PerpLoss, SSIMLoss, norm, perpendicular, ssim_map
+from perpcore.theory import homogeneity, symmetry_index
 
 ANGLES = st.floats(-math.pi, math.pi)
 SIZES = st.floats(1e-3, 1e3)
@@ -235,6 +236,49 @@ def test_perp_loss_is_the_sum_of_its_terms() -> None:
     torch.testing.assert_close(mixed, 0.25 * perp.mean() + 0.75 * ssim_term)
     custom = PerpLoss(lambda p, y: (p - y).square().mean(), weight=3)
     torch.testing.assert_close(custom(a, b), PerpLoss("l2", weight=3)(a, b))
+
+
+@pytest.mark.parametrize("magnitude", ["l1", "l2"])
+@given(SIZES, SIZES, ANGLES, ANGLES)
+def test_signed_magnitudes_change_nothing_within_60_degrees(
+    magnitude: str, a: float, b: float, angle: float, turn: float
+) -> None:
+    pred, target = polar(a, turn + angle), polar(b, turn)
+    size = a * min(max(2 * math.cos(angle), -1), 1)
+    expected = perpendicular(pred, target) + (abs(size - b) if magnitude == "l1" else (size - b) ** 2)
+    signed = PerpLoss(magnitude, signed=True)(pred, target)
+    torch.testing.assert_close(signed, expected, rtol=1e-9, atol=1e-9)
+    if abs(angle) < math.pi / 3 - 1e-6:
+        torch.testing.assert_close(signed, PerpLoss(magnitude)(pred, target), rtol=1e-12, atol=1e-12)
+
+
+def test_signed_magnitudes_lose_the_barrier_and_the_symmetry_beyond_60_degrees() -> None:
+    plain, signed = PerpLoss("l1"), PerpLoss("l1", signed=True)
+    assert symmetry_index(plain) == pytest.approx(1, abs=1e-9)
+    assert 0.85 < symmetry_index(signed) < 0.95, "the price: a small vector that points away is better than a long one"
+    assert homogeneity(signed) == pytest.approx(homogeneity(plain), abs=1e-6)
+    right = polar(1, math.pi / 2)  # at 90°, where the slope of L⊥ along the angle vanishes
+    for loss, slope in ((plain, 0.0), (signed, 2.0)):
+        pred = right.clone().requires_grad_()
+        loss(pred, polar(1, 0)).backward()
+        assert (pred.grad * (1j * right).conj()).real.item() == pytest.approx(slope, abs=1e-9)
+    away = polar(0.1, math.pi)  # points away: grows without the sign, shrinks with it
+    for loss, slope in ((plain, -1.0), (signed, 1.0)):
+        pred = away.clone().requires_grad_()
+        loss(pred, polar(1, 0)).backward()
+        assert (pred.grad * (away / away.abs()).conj()).real.item() == pytest.approx(slope, abs=1e-9)
+
+
+@pytest.mark.parametrize("dim", [None, 0])
+@pytest.mark.parametrize("eps", [1e-3, 1.0])
+def test_signed_magnitudes_are_finite_at_zero(dim: int | None, eps: float) -> None:
+    for pred, target in ((0, 1), (1, 0), (0, 0), (1, -1), (1e-30, 1), (1, 1e-30), (1e-30, 1e-30)):
+        pair = [torch.full((3,), x, dtype=torch.complex64) for x in (pred, target)]
+        p, y = (as_vectors(x, dim=0) if dim == 0 else x for x in pair)
+        p.requires_grad_()
+        value = PerpLoss("l2", dim=dim, signed=True, eps=eps)(p, y)
+        value.backward()
+        assert torch.isfinite(value) and torch.isfinite(p.grad).all()
 
 
 def test_trainable_mix_is_clamped_and_learns() -> None:
