@@ -62,11 +62,17 @@ class _Measured(Samples[Any]):
 
 
 class MeasuredRecon(_Measured, Recon):
-    """Measured images, undersampled as in `Recon`: the coils are generated, the images are not."""
+    """Measured images, undersampled as in `Recon`: the coils are generated, the images are not.
+
+    Training images are few, so each is shown mirrored and transposed at random.
+    """
 
     def images(self, indices: Sequence[int]) -> tuple[Images, Masks]:
         """Return images `indices`, and where they show something."""
         images = self.slices_at(indices)
+        if self.split == "train":
+            turns = [(np.random.default_rng([self.seed, 7, i]).random(3) < 0.5).tolist() for i in indices]
+            images = torch.stack([_turned(image, *turn) for image, turn in zip(images, turns, strict=True)])
         return images, foreground_mask(images)
 
 
@@ -90,6 +96,11 @@ def measured_fields(
         "data": f"measured-{fingerprint(volumes)}", "source": source, "test_subjects": tuple(test_subjects),
         "skip_bad": skip_bad, "reader_options": tuple(sorted(reader_options.items())),
     }  # fmt: skip
+
+
+def _turned(image: Tensor, upside_down: bool, left_right: bool, transposed: bool) -> Tensor:
+    image = image.flip([0] * upside_down + [1] * left_right)
+    return image.T if transposed else image
 
 
 def _readable(volume: Volume, index: int) -> bool:

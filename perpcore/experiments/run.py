@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,12 +24,12 @@ from perpcore.data.measured import MeasuredMotion, MeasuredRecon
 from perpcore.data.motion import jacobian_determinant, warp
 from perpcore.data.readers.open import fingerprint, open_source
 from perpcore.experiments import results as files
-from perpcore.experiments.configs import Config, ReconConfig, RegistrationConfig
+from perpcore.experiments.configs import Config, ReconConfig, RegistrationConfig, from_dict
 from perpcore.experiments.results import Result, Summary, load_result, own_path, write_result
 from perpcore.experiments.trials import Trial
 from perpcore.losses import LOSSES
 from perpcore.metrics import evaluate_fields, evaluate_images, psnr
-from perpcore.models import MODELS, parameter_count
+from perpcore.models import MODELS, load_pretrained, parameter_count, pretrained_names
 from perpcore.training import fit, peak_memory, pick_device
 
 N_EXAMPLES = 2
@@ -55,7 +55,7 @@ def train(config: Config, device: str = "auto", *, path: Path | None = None, pro
         learnt: dict[str, Any] = {"tuned": {f"R{acceleration}": [*found] for acceleration, found in chosen.items()}}
         history, weights = {}, {}
     else:
-        model, training = build_model(config).to(where), data("train")
+        model, training = build_model(config, pretrained(config)).train().to(where), data("train")
 
         def validate(network: nn.Module) -> dict[str, float]:
             table = evaluate(of_network(network), validation, config.n_validation, size).metrics
@@ -133,6 +133,15 @@ def build_model(config: Config, weights: dict[str, Tensor] | None = None) -> nn.
         model.load_state_dict(weights)
         model.eval()
     return model
+
+
+def pretrained(config: Config) -> dict[str, Tensor] | None:
+    """Weights that a run on measured images begins with: of the same network and loss, trained on generated images."""
+    name = f"{replace(config, data='generated').comparison}/{config.label}"
+    if config.data == "generated" or name not in pretrained_names():
+        return None
+    network: Any = load_pretrained(name)
+    return network.state_dict() if from_dict(network.config).network == config.network else None
 
 
 def build_loss(config: Config) -> nn.Module:

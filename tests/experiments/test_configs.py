@@ -11,6 +11,7 @@ import pytest
 from perpcore.experiments.configs import (
     ANATOMIES,
     CLASSICAL,
+    MEASURED_NOISE,
     RECON,
     RECON_LOSSES,
     REGISTRATION_LOSSES,
@@ -43,7 +44,7 @@ def test_names_of_measured_data_say_which() -> None:
     configs = recon_configs("smoke", data="scans-12ab", source="x", test_subjects=("A/B",))
     assert configs[0].name == "recon-l1-scans-12ab-test_A_B-s00"
     assert {c.comparison for c in configs} == {"recon"}
-    assert {c.noise for c in configs} == {RECON["smoke"].noise}, "as generated images"
+    assert {c.noise for c in configs} == {MEASURED_NOISE}
     assert len({c.name for c in configs}) == len(configs) == len(recon_configs("smoke", ("brain",)))
 
 

@@ -36,11 +36,13 @@ from perpcore.experiments.run import (
     evaluate,
     load_or_train,
     open_data,
+    pretrained,
     train,
     train_all,
     tune,
 )
 from perpcore.metrics import FIELD_METRICS, METRICS, psnr
+from perpcore.models import load_pretrained
 
 SHORT = replace(RECON["smoke"], anatomy="abdomen", steps=2, validate_every=1)
 PAIR = replace(REGISTRATION["smoke"], loss="perp_l2", steps=6, warmup=3, validate_every=3, chans=8)
@@ -71,6 +73,16 @@ def test_a_run_is_trained_once_and_leaves_no_checkpoint(empty_project: Path, mon
     assert train(SHORT, "cpu").provenance == first.provenance
     with pytest.raises(AssertionError, match="trained again"):
         train(replace(SHORT, seed=7), "cpu")
+
+
+def test_measured_runs_begin_with_the_network_of_the_same_loss_that_learnt_from_generated_images() -> None:
+    config = next(c for c in recon_configs("full", data="scans-12ab", source="x") if c.label == "perp_l2")
+    weights, network = pretrained(config), load_pretrained("abdomen/perp_l2")
+    assert weights is not None and weights.keys() == network.state_dict().keys()
+    for name, weight in network.state_dict().items():
+        assert torch.equal(weights[name], weight)
+    assert pretrained(replace(config, data="generated")) is None
+    assert pretrained(replace(config, chans=8)) is None, "another network"
 
 
 def test_a_mixture_says_at_which_setting_each_image_was_tested(empty_project: Path) -> None:
