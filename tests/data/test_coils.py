@@ -41,7 +41,7 @@ def small_problem(sampling: str, rows: int, columns: int) -> tuple[torch.Tensor,
 
 
 @pytest.mark.parametrize("size", [(12, 16), (9, 13)])
-@pytest.mark.parametrize("sampling", ["random", "equispaced", "radial"])
+@pytest.mark.parametrize("sampling", ["random", "radial"])
 def test_cg_sense_equals_a_dense_solve(sampling: str, size: tuple[int, int]) -> None:
     adjoint, csm, mask, matrix = small_problem(sampling, *size)
     whole_columns = bool((mask == mask[:, :1]).all())
@@ -96,7 +96,8 @@ def test_what_is_solved_already_stays_as_it_is(value: float) -> None:
 def test_cg_sense_recovers_an_image_that_several_coils_saw() -> None:
     csm = simulate_csm(48, 8, np.random.default_rng(0))[None]
     image, body = phantoms.generate([1], 48, seed=2, kind="abdomen")
-    mask = sampling_mask("equispaced", (48, 48), 3, np.random.default_rng(0))[None]
+    mask = torch.zeros(1, 48, 48, dtype=torch.bool)
+    mask[..., ::3] = mask[..., 21:27] = True
     zero_filled = sense_adjoint(sense_forward(image, csm, mask), csm, mask)
     found = solve_sense(zero_filled, csm, mask, 0.0, steps=30)
     assert (found - image)[body].abs().mean() < 0.2 * (zero_filled - image)[body].abs().mean()
