@@ -20,7 +20,6 @@ from perpcore.experiments.results import (
     load_result,
     own_path,
     precomputed_path,
-    read_result,
     write_result,
 )
 from perpcore.experiments.run import build_model, open_data, train
@@ -125,14 +124,14 @@ def test_tables_that_do_not_fit_together_are_damage(result: Result, path: Path) 
         del file["metrics/psnr"]
         file["metrics/psnr"] = np.zeros(1)
     with pytest.raises(DamagedResultError, match=f"{path}: damaged"):
-        read_result(path)
+        load_result(path, CONFIG)
 
 
 def test_every_run_of_the_figures_is_precomputed_in_this_version() -> None:
     configs = [c for runs_of in COMPARISONS.values() for c in runs_of("full")]
     for config in configs:
-        result, version = read_result(precomputed_path(config))
-        assert version == RESULTS_VERSION and result.config == config, config.name
+        result = load_result(precomputed_path(config), config)
+        assert result is not None, config.name
         assert np.isfinite(result.metrics.to_numpy()).all()
         assert bool(result.examples) == (config.seed == 0)
         assert bool(result.weights) == (config.network[0] != "UNet" and config.label not in CLASSICAL)
