@@ -25,7 +25,9 @@ from perpcore.experiments.results import (
     summarize,
     write_result,
 )
-from perpcore.experiments.trials import SELECTION, ablation_trials
+from perpcore.experiments.trials import ablation_trials
+
+SELECTION = {"recon": ("ssim", max), "registration": ("epe", min)}  # the validation metric that chooses
 
 
 def publish(preset: str) -> list[Path]:
