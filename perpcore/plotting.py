@@ -273,17 +273,8 @@ def save_table(
 
 
 def _save_json(folder: Path, name: str, record: dict[str, Any], preset: str) -> None:
-    content = _rounded({**record, "preset": preset})
-    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False)
+    """Write floats to 6 significant digits, and null for what is not finite."""
+    exact = json.dumps({**record, "preset": preset}, default=lambda array: array.tolist())
+    rounded = json.loads(exact, parse_float=lambda x: float(f"{float(x):.6g}"), parse_constant=lambda _: None)
+    text = json.dumps(rounded, indent=1, sort_keys=True, ensure_ascii=False)
     write_atomically(folder / f"{name}.json", (text + "\n").encode())
-
-
-def _rounded(value: Any) -> Any:
-    """Return plain JSON types, floats to 6 significant digits."""
-    if isinstance(value, dict):
-        return {str(k): _rounded(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray, pd.Series)):
-        return [_rounded(v) for v in value]
-    if isinstance(value, (float, np.floating)):
-        return float(f"{value:.6g}") if np.isfinite(value) else None
-    return value.item() if isinstance(value, np.generic) else value
