@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Collection, Container, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -151,40 +151,6 @@ def show_reconstructions(
         bar = figure.colorbar(drawn, ax=row, label=label, shrink=0.9, pad=0.01, aspect=10)
         if drawn is shown[2]:
             bar.set_ticks([-np.pi, 0, np.pi], labels=["−π", "0", "π"])
-
-
-def draw_levels(
-    ax: Axes, groups: dict[str, dict[str, np.ndarray]],
-    *, lines: Collection[str] = (), failed: Container[tuple[str, int]] = (),
-) -> None:  # fmt: skip
-    """Draw (seed, image) values per group and label: the mean with its 95 % interval, and a black dot per seed.
-
-    `lines` are labels drawn as a line across their group; only the nearest widens the axis. `failed` seeds are crosses.
-    """
-    across = np.array([-0.47, 0.47])
-    for place, values in enumerate(groups.values()):
-        names = [name for name in values if name not in lines]
-        for x, name in zip(place + np.linspace(-0.4, 0.36, len(names)), names, strict=True):
-            mean, low, high = mean_interval(values[name])
-            look: dict[str, Any] = {"color": COLORS[name], "mfc": FILLS[name], "ms": 3, "mew": 0.8, "lw": 0.9}
-            label = LABELS[name] if place == 0 else None
-            ax.errorbar(x, mean, [[mean - low], [high - mean]], fmt="o", label=label, **look)
-            for seed, level in enumerate(values[name].mean(1)):
-                if (name, seed) in failed:
-                    ax.plot(x + 0.05, level, "x", c="black", ms=4, mew=0.7)
-                elif len(values[name]) > 1:
-                    ax.plot(x + 0.04, level, ".", c="black", ms=2, mew=0.4)
-        if lines:
-            centre = np.mean([values[name].mean() for name in names])
-            nearest = min((values[name].mean() for name in lines), key=lambda level: abs(level - centre))
-            ax.update_datalim([(place, nearest)])
-    ax.autoscale_view()
-    ax.set(xticks=range(len(groups)), xticklabels=groups, xlim=(-0.5, len(groups) - 0.5), ylim=ax.get_ylim())
-    for place, values in enumerate(groups.values()):
-        ax.axvline(place - 0.5, color="0.9", lw=0.6, zorder=0)
-        for name in lines:
-            label = LABELS[name] if place == 0 else None
-            ax.plot(place + across, [values[name].mean()] * 2, c=COLORS[name], ls=LINES[name], lw=1, label=label)
 
 
 def draw_band(ax: Axes, name: str, x: ArrayLike, low: ArrayLike, middle: ArrayLike, high: ArrayLike) -> None:

@@ -129,18 +129,6 @@ def test_every_loss_has_a_colour_and_a_label() -> None:
     assert len({plotting.COLORS[name] for name in RECON_LOSSES}) == len(RECON_LOSSES)
 
 
-def test_levels_are_shown_with_every_seed_and_the_nearest_line_in_view() -> None:
-    seeds = np.array([[20.0, 22.0], [21.0, 23.0]])
-    groups = {"4": {"l2": seeds, "wavelet": seeds[:1] - 2, "zero_filled": seeds[:1] - 50}}
-    fig, ax = plt.subplots()
-    plotting.draw_levels(ax, groups, lines=["wavelet", "zero_filled"], failed={("l2", 1)})
-    dots = [(line.get_ydata()[0], line.get_marker()) for line in ax.lines if line.get_marker() in ".x"]
-    assert dots == [(21.0, "."), (22.0, "x")]
-    low, high = ax.get_ylim()
-    assert 0 < low < 19 and 22 < high < 30
-    plt.close(fig)
-
-
 def test_wide_table_has_a_cell_for_every_row_in_the_order_given() -> None:
     rows = [
         {"R": rate, "loss": loss, "metric": metric, "mean": 20.25, "low": 20, "high": 20.5}
