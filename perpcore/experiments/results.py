@@ -87,15 +87,11 @@ def load_result(path: Path, config: Config) -> Result | None:
     return Result(config, examples=examples, weights=weights, provenance=made, **tables)
 
 
-def write_result(path: Path, result: Result, *, half_weights: bool = False) -> None:
-    """Write a result whole or not at all, with checksums; examples are kept in half precision.
-
-    With `half_weights` weights are rounded to the 8 significant bits of bfloat16, which compress better.
-    """
+def write_result(path: Path, result: Result) -> None:
+    """Write a result whole or not at all, with checksums; examples are kept in half precision."""
     groups = {name: {column: v.to_numpy() for column, v in getattr(result, name).items()} for name in _TABLES}
     groups["examples"] = {n: np.stack([z.real, z.imag], -1).astype(np.float16) for n, z in result.examples.items()}
-    weights = {name: w.bfloat16().half() if half_weights else w for name, w in result.weights.items()}
-    groups["weights"] = {name: np.atleast_1d(w.detach().cpu().numpy()) for name, w in weights.items()}
+    groups["weights"] = {name: np.atleast_1d(w.detach().cpu().numpy()) for name, w in result.weights.items()}
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", libver="v110") as file:
         file.attrs["results_version"] = RESULTS_VERSION
