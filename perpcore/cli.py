@@ -22,7 +22,7 @@ from perpcore.experiments.trials import all_configs
 from perpcore.models import load_pretrained
 from perpcore.reconstruct import reconstruct as run_network
 from perpcore.reconstruct import save_images
-from perpcore.training import NonFiniteLossError, pick_device
+from perpcore.training import pick_device
 
 
 def data(
@@ -138,7 +138,7 @@ def main() -> None:
         sys.stdout.flush()
     except BrokenPipeError:  # of `perpcore … | head`: who reads has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (ValueError, OSError, ImportError, DamagedResultError, NonFiniteLossError) as error:
+    except (ValueError, OSError, ImportError, DamagedResultError, FloatingPointError) as error:
         sys.exit(f"perpcore: {error}")
     except KeyboardInterrupt:
         sys.exit("perpcore: interrupted; training continues from its last checkpoint")
