@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal, Unpack
 
 import tyro
 
-from perpcore import claims as judging
 from perpcore._checks import require
 from perpcore._files import project_root
 from perpcore.data.measured import measured_fields
@@ -111,23 +110,18 @@ def reconstruct(
             print(f"{path}  {' × '.join(map(str, images.shape))}  {volume.path.name} {volume.key}".rstrip())
 
 
-def claims(folder: Path | None = None, against: Path | None = None) -> None:
+def claims(folder: Path | None = None) -> None:
     """Print the claims of the article and their verdicts.
 
     Args:
         folder: Figures to read; figures/ of the project, if not given.
-        against: Other figures, whose statistics stand beside: do both agree?
     """
-    judged = _judged(folder or project_root() / "figures")
-    if against is None:
-        print(f"preset {judged['preset']}")
-        for claim in judged["claims"]:
-            print(f"{claim['claim']:<13} {claim['verdict']:<16} {claim['text']}")
-        return
-    table = judging.agreement(judged, _judged(against))
-    print(table.to_string(index=False))
-    agree = f"{int(table['agrees'].sum())} of {len(table)} statistics agree"
-    print(f"{agree} within three standard deviations of the seeds (or 1 % where there is one)")
+    path = (folder or project_root() / "figures") / "tab05_claims.json"
+    require(path.exists(), f"{path}: not there; make figures draws it")
+    judged = json.loads(path.read_text())["numbers"]
+    print(f"preset {judged['preset']}")
+    for claim in judged["claims"]:
+        print(f"{claim['claim']:<13} {claim['verdict']:<16} {claim['text']}")
 
 
 def main() -> None:
@@ -148,10 +142,3 @@ def _state(config: Config) -> str:
     own = own_path(config)
     signs = {"done": own, "begun": own.with_suffix(".checkpoint.pt"), "precomputed": precomputed_path(config)}
     return next((state for state, path in signs.items() if path.exists()), "missing")
-
-
-def _judged(folder: Path) -> dict[str, Any]:
-    path = folder / "tab05_claims.json"
-    require(path.exists(), f"{path}: not there; make figures draws it")
-    numbers: dict[str, Any] = json.loads(path.read_text())["numbers"]
-    return numbers
