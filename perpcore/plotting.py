@@ -9,13 +9,11 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pandas as pd
-import torch
 from IPython.display import Markdown, display
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.image import AxesImage
-from matplotlib.patches import Rectangle
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 from numpy.typing import ArrayLike
 from torch import Tensor
@@ -48,7 +46,6 @@ LABELS, COLORS, LINES, FILLS = ({name: look[k] for name, look in _LOOK.items()} 
 """How losses and methods are written and drawn: a loss keeps its colour; another network has hollow markers."""
 
 WIDTH = 7.0  # inches: two columns of a journal
-_ZOOM = "#F0E442"  # yellow: frames and arrows in images
 
 
 def set_style(photos: bool = False) -> None:
@@ -64,21 +61,16 @@ def set_style(photos: bool = False) -> None:
     })  # fmt: skip
 
 
-def to_numpy(image: Tensor | np.ndarray) -> np.ndarray:
-    """Return the pixels of an image, wherever it lies."""
-    return image.detach().cpu().numpy() if isinstance(image, torch.Tensor) else np.asarray(image)
-
-
 def show_magnitude(ax: Axes, image: Tensor | np.ndarray, vmax: float) -> AxesImage:
     """Show |image| in grey from 0 to vmax, without ticks."""
     frameless(ax)
-    return ax.imshow(np.abs(to_numpy(image)), cmap="gray", vmin=0, vmax=vmax)
+    return ax.imshow(np.abs(np.asarray(image)), cmap="gray", vmin=0, vmax=vmax)
 
 
 def show_phase(ax: Axes, image: Tensor | np.ndarray, foreground: np.ndarray) -> AxesImage:
     """Show the phase in rad on a cyclic map, in the foreground: elsewhere it has no meaning."""
     frameless(ax)
-    phase = np.where(foreground, np.angle(to_numpy(image)), np.nan)
+    phase = np.where(foreground, np.angle(np.asarray(image)), np.nan)
     return ax.imshow(phase, cmap="twilight", vmin=-np.pi, vmax=np.pi)
 
 
@@ -91,9 +83,9 @@ def show_error(ax: Axes, error: np.ndarray, limit: float) -> AxesImage:
 def show_arrows(ax: Axes, field: Tensor, every: int, stretch: float) -> None:
     """Show a field (2, row, column) as arrows every `every` pixels, `stretch` times as long; none below 0.5 px."""
     y, x = (np.arange(every // 2, n, every) for n in field.shape[1:])
-    u = to_numpy(field)[:, y[:, None], x]
+    u = np.asarray(field)[:, y[:, None], x]
     u = np.where(np.hypot(*u) < 0.5, np.nan, u)
-    look: dict[str, Any] = {"color": _ZOOM, "edgecolor": "black", "linewidth": 0.4, "width": 0.14 * every}
+    look: dict[str, Any] = {"color": "#F0E442", "edgecolor": "black", "linewidth": 0.4, "width": 0.14 * every}
     head: dict[str, Any] = {"headwidth": 3.3, "headlength": 3, "headaxislength": 2.8, "minlength": 0}
     ax.quiver(x, y, *u, angles="xy", units="xy", scale_units="xy", scale=1 / stretch, **look, **head)
 
@@ -106,19 +98,18 @@ def frameless(ax: Axes) -> None:
 
 def show_reconstructions(
     figure: FigureBase, images: dict[str, Tensor], foreground: np.ndarray, title: str,
-    *, notes: dict[str, str] | None = None, zoom: tuple[int, int, int] | None = None,
+    *, notes: dict[str, str] | None = None,
 ) -> None:  # fmt: skip
     """Show complex images by name, "target" first: one column each, one scale per row.
 
     Rows: magnitude, magnitude error, phase and phase error; the last three in the foreground. A scale of errors ends
-    at the 97 % quantile. `notes` are written into magnitudes; `zoom` is first row, first column and size of a square
-    that is enlarged in their corner.
+    at the 97 % quantile. `notes` are written into magnitudes.
     """
     axes = figure.subplots(4, len(images))
     figure.suptitle(title, fontsize=9)
-    target = to_numpy(images["target"])
+    target = np.asarray(images["target"])
     peak = float(np.quantile(np.abs(target), 0.998))
-    pixels = np.stack([to_numpy(image) for image in images.values()])
+    pixels = np.stack([*images.values()])
     errors, turns = np.abs(pixels) - np.abs(target), np.angle(pixels * target.conj())
     limits = [float(np.quantile(np.abs(z[1:, foreground]), 0.97)) or 1.0 for z in (errors, turns)]
     for column, name, image, error, turn in zip(axes.T, images, pixels, errors, turns, strict=True):
@@ -129,12 +120,6 @@ def show_reconstructions(
             show_error(column[3], np.where(foreground, turn, np.nan), limits[1]),
         ]
         column[0].set_title(LABELS[name])
-        if zoom is not None:
-            y, x, size = zoom
-            inset = column[0].inset_axes((0.6, 0.0, 0.4, 0.4))
-            show_magnitude(inset, image[y : y + size, x : x + size], peak)
-            inset.spines[:].set(visible=True, color=_ZOOM)
-            column[0].add_patch(Rectangle((x - 0.5, y - 0.5), size, size, fill=False, ec=_ZOOM, lw=0.7))
         shade = {"facecolor": "black", "alpha": 0.5, "lw": 0, "pad": 1}
         look: dict[str, Any] = {"color": "white", "fontsize": 7, "va": "top", "linespacing": 1.0, "bbox": shade}
         if notes and name in notes:
