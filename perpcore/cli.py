@@ -14,8 +14,8 @@ from perpcore.data.measured import measured_fields
 from perpcore.data.readers import describe, open_source, preview
 from perpcore.data.readers.base import Options
 from perpcore.data.readers.fetch import fetch
-from perpcore.experiments.configs import COMPARISONS, Config
-from perpcore.experiments.results import DamagedResultError, load_result, own_path, precomputed_path
+from perpcore.experiments.configs import COMPARISONS
+from perpcore.experiments.results import load_result, own_path, precomputed_path
 from perpcore.experiments.run import train_all
 from perpcore.experiments.trials import all_configs
 from perpcore.models import load_pretrained
@@ -79,7 +79,10 @@ def train(
     configs = [c for c in configs if loss in ("", c.loss)]
     if list_only:
         for config in configs:
-            print(f"{config.name:<60} {_state(config)}")
+            own = own_path(config)
+            paths = {"done": own, "begun": own.with_suffix(".checkpoint.pt"), "precomputed": precomputed_path(config)}
+            state = next((state for state, path in paths.items() if path.exists()), "missing")
+            print(f"{config.name:<60} {state}")
         return
     if preset == "paper" and pick_device(device).type == "cpu":
         print("preset paper is made for a GPU: on a CPU it takes weeks; full is the largest for one")
@@ -132,13 +135,7 @@ def main() -> None:
         sys.stdout.flush()
     except BrokenPipeError:  # of `perpcore … | head`: who reads has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (ValueError, OSError, ImportError, DamagedResultError, FloatingPointError) as error:
+    except (ValueError, OSError, ImportError, FloatingPointError) as error:
         sys.exit(f"perpcore: {error}")
     except KeyboardInterrupt:
         sys.exit("perpcore: interrupted; training continues from its last checkpoint")
-
-
-def _state(config: Config) -> str:
-    own = own_path(config)
-    signs = {"done": own, "begun": own.with_suffix(".checkpoint.pt"), "precomputed": precomputed_path(config)}
-    return next((state for state, path in signs.items() if path.exists()), "missing")

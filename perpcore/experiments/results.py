@@ -30,10 +30,6 @@ RESULTS_VERSION = 4
 _TABLES = ("metrics", "history", "calibration")
 
 
-class DamagedResultError(RuntimeError):
-    """A file that is not whole, or not a result."""
-
-
 @dataclass
 class Result:
     """What a run leaves behind."""
@@ -65,7 +61,7 @@ def own_path(config: Config) -> Path:
 def load_result(path: Path, config: Config) -> Result | None:
     """Read a result; None where none of this configuration and `RESULTS_VERSION` is.
 
-    Raises DamagedResultError naming the file and what is wrong with it.
+    Raises ValueError naming a file that is damaged, or not a result.
     """
     if not path.exists():
         return None
@@ -80,7 +76,7 @@ def load_result(path: Path, config: Config) -> Result | None:
         weights = {name: torch.from_numpy(array.astype(np.float32)) for name, array in groups["weights"].items()}
     except (OSError, KeyError, ValueError, RuntimeError) as error:  # whatever does not fit is damage
         message = f"{path}: damaged, or not a result ({error}); delete it to train the run again"
-        raise DamagedResultError(message) from None
+        raise ValueError(message) from None
     if made_by != config:
         return None
     # Equal configurations may differ in where images lie: the one asked for is returned.
