@@ -15,7 +15,7 @@ figures: $(STAMP)
 reproduce: $(STAMP)
 	$(BIN)/perpcore train all --preset $(PRESET) --device $(DEVICE)
 	$(BIN)/python workflow/figures.py --own-runs --preset $(PRESET) --device $(DEVICE)
-	$(BIN)/perpcore claims --against figures/$(PRESET)
+	$(BIN)/python workflow/agreement.py figures/$(PRESET)
 
 test: $(STAMP) lint
 	$(BIN)/pytest

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from perpcore.statistics import holm, mean_interval, mean_test
 
@@ -166,21 +165,3 @@ def verdict_of(findings: Sequence[str]) -> str:
     if fail:
         return "mixed" if hold else "not reproduced"
     return "open"
-
-
-def agreement(committed: dict[str, Any], reproduced: dict[str, Any]) -> pd.DataFrame:
-    """Set the statistics of two `judge` results side by side, one row per check.
-
-    Means agree within three standard deviations of the committed seeds, or 1 % of the mean where there is one seed.
-    """
-    rows = []
-    for ours, theirs in zip(committed["claims"], reproduced["claims"], strict=True):
-        for check, other in zip(ours["checks"], theirs["checks"], strict=True):
-            mean, found, seeds = check["mean"], other["mean"], check["seeds"]
-            tolerance = (3 * float(np.std(seeds, ddof=1)) if len(seeds) > 1 else 0.0) or 0.01 * abs(mean)
-            rows.append({
-                "claim": ours["claim"], "statistic": check["statistic"], "committed": round(mean, 4),
-                "reproduced": round(found, 4), "tolerance": round(tolerance, 4),
-                "agrees": abs(mean - found) <= tolerance,
-            })  # fmt: skip
-    return pd.DataFrame(rows)

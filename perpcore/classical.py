@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from scipy import ndimage
 from torch.nn import functional
 
 from perpcore.data.coils import solve_sense
@@ -27,7 +27,9 @@ def cg_sense(batch: ReconBatch, weight: float) -> Images:
 
 def filtered(batch: ReconBatch, sigma: float, threshold: float) -> Images:
     """Blur CG-SENSE by `sigma` pixels; 0 where the local mean is below `threshold`, a share of its maximum."""
-    image = _blur(cg_sense(batch, FILTER_WEIGHT), sigma)
+    plain = cg_sense(batch, FILTER_WEIGHT)
+    blurred = ndimage.gaussian_filter(plain.cpu().numpy(), (0, sigma, sigma), mode="constant", radius=(0, 3, 3))
+    image = torch.from_numpy(blurred).to(plain.device)
     local = functional.avg_pool2d(image.abs().unsqueeze(1), 3, 1, 1).squeeze(1)
     kept: Images = image * (local > threshold * local.amax((-2, -1), keepdim=True))
     return kept
@@ -45,19 +47,6 @@ def wavelet(batch: ReconBatch, weight: float) -> Images:
         app = L1WaveletRecon(kspace, csm, weight, weights=mask.astype(kspace.real.dtype), max_iter=60, show_pbar=False)
         images.append(torch.from_numpy(app.run()))
     return torch.stack(images).to(batch.kspace)
-
-
-def _blur(images: Images, sigma: float) -> Images:
-    if sigma == 0:
-        return images
-    steps = torch.arange(-3.0, 4.0, device=images.device)
-    taps = torch.exp(-((steps / sigma) ** 2) / 2)
-    taps = taps / taps.sum()
-    parts: Tensor = torch.view_as_real(images).permute(3, 0, 1, 2).reshape(-1, 1, *images.shape[1:])
-    for kernel in (taps.view(1, 1, -1, 1), taps.view(1, 1, 1, -1)):
-        parts = functional.conv2d(parts, kernel, padding="same")
-    real, imaginary = parts.view(2, *images.shape)
-    return torch.complex(real, imaginary)
 
 
 METHODS: dict[str, Method] = {

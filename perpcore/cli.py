@@ -8,21 +8,20 @@ from typing import Annotated, Any, Literal, Unpack
 
 import tyro
 
-from perpcore import claims as judging
 from perpcore._checks import require
 from perpcore._files import project_root
 from perpcore.data.measured import measured_fields
 from perpcore.data.readers import describe, open_source, preview
 from perpcore.data.readers.base import Options
 from perpcore.data.readers.fetch import fetch
-from perpcore.experiments.configs import COMPARISONS, Config
-from perpcore.experiments.results import DamagedResultError, load_result, own_path, precomputed_path
+from perpcore.experiments.configs import COMPARISONS
+from perpcore.experiments.results import load_result, own_path, precomputed_path
 from perpcore.experiments.run import train_all
 from perpcore.experiments.trials import all_configs
 from perpcore.models import load_pretrained
 from perpcore.reconstruct import reconstruct as run_network
 from perpcore.reconstruct import save_images
-from perpcore.training import NonFiniteLossError, pick_device
+from perpcore.training import pick_device
 
 
 def data(
@@ -80,7 +79,10 @@ def train(
     configs = [c for c in configs if loss in ("", c.loss)]
     if list_only:
         for config in configs:
-            print(f"{config.name:<60} {_state(config)}")
+            own = own_path(config)
+            paths = {"done": own, "begun": own.with_suffix(".checkpoint.pt"), "precomputed": precomputed_path(config)}
+            state = next((state for state, path in paths.items() if path.exists()), "missing")
+            print(f"{config.name:<60} {state}")
         return
     if preset == "paper" and pick_device(device).type == "cpu":
         print("preset paper is made for a GPU: on a CPU it takes weeks; full is the largest for one")
@@ -111,23 +113,18 @@ def reconstruct(
             print(f"{path}  {' × '.join(map(str, images.shape))}  {volume.path.name} {volume.key}".rstrip())
 
 
-def claims(folder: Path | None = None, against: Path | None = None) -> None:
+def claims(folder: Path | None = None) -> None:
     """Print the claims of the article and their verdicts.
 
     Args:
         folder: Figures to read; figures/ of the project, if not given.
-        against: Other figures, whose statistics stand beside: do both agree?
     """
-    judged = _judged(folder or project_root() / "figures")
-    if against is None:
-        print(f"preset {judged['preset']}")
-        for claim in judged["claims"]:
-            print(f"{claim['claim']:<13} {claim['verdict']:<16} {claim['text']}")
-        return
-    table = judging.agreement(judged, _judged(against))
-    print(table.to_string(index=False))
-    agree = f"{int(table['agrees'].sum())} of {len(table)} statistics agree"
-    print(f"{agree} within three standard deviations of the seeds (or 1 % where there is one)")
+    path = (folder or project_root() / "figures") / "tab05_claims.json"
+    require(path.exists(), f"{path}: not there; make figures draws it")
+    judged = json.loads(path.read_text())["numbers"]
+    print(f"preset {judged['preset']}")
+    for claim in judged["claims"]:
+        print(f"{claim['claim']:<13} {claim['verdict']:<16} {claim['text']}")
 
 
 def main() -> None:
@@ -138,20 +135,7 @@ def main() -> None:
         sys.stdout.flush()
     except BrokenPipeError:  # of `perpcore … | head`: who reads has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (ValueError, OSError, ImportError, DamagedResultError, NonFiniteLossError) as error:
+    except (ValueError, OSError, ImportError, FloatingPointError) as error:
         sys.exit(f"perpcore: {error}")
     except KeyboardInterrupt:
         sys.exit("perpcore: interrupted; training continues from its last checkpoint")
-
-
-def _state(config: Config) -> str:
-    own = own_path(config)
-    signs = {"done": own, "begun": own.with_suffix(".checkpoint.pt"), "precomputed": precomputed_path(config)}
-    return next((state for state, path in signs.items() if path.exists()), "missing")
-
-
-def _judged(folder: Path) -> dict[str, Any]:
-    path = folder / "tab05_claims.json"
-    require(path.exists(), f"{path}: not there; make figures draws it")
-    numbers: dict[str, Any] = json.loads(path.read_text())["numbers"]
-    return numbers

@@ -2,20 +2,18 @@
 
 import io
 import json
-from collections.abc import Collection, Container, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
 import pandas as pd
-import torch
 from IPython.display import Markdown, display
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.image import AxesImage
-from matplotlib.patches import Rectangle
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 from numpy.typing import ArrayLike
 from torch import Tensor
@@ -48,7 +46,6 @@ LABELS, COLORS, LINES, FILLS = ({name: look[k] for name, look in _LOOK.items()} 
 """How losses and methods are written and drawn: a loss keeps its colour; another network has hollow markers."""
 
 WIDTH = 7.0  # inches: two columns of a journal
-_ZOOM = "#F0E442"  # yellow: frames and arrows in images
 
 
 def set_style(photos: bool = False) -> None:
@@ -64,21 +61,16 @@ def set_style(photos: bool = False) -> None:
     })  # fmt: skip
 
 
-def to_numpy(image: Tensor | np.ndarray) -> np.ndarray:
-    """Return the pixels of an image, wherever it lies."""
-    return image.detach().cpu().numpy() if isinstance(image, torch.Tensor) else np.asarray(image)
-
-
 def show_magnitude(ax: Axes, image: Tensor | np.ndarray, vmax: float) -> AxesImage:
     """Show |image| in grey from 0 to vmax, without ticks."""
     frameless(ax)
-    return ax.imshow(np.abs(to_numpy(image)), cmap="gray", vmin=0, vmax=vmax)
+    return ax.imshow(np.abs(np.asarray(image)), cmap="gray", vmin=0, vmax=vmax)
 
 
 def show_phase(ax: Axes, image: Tensor | np.ndarray, foreground: np.ndarray) -> AxesImage:
     """Show the phase in rad on a cyclic map, in the foreground: elsewhere it has no meaning."""
     frameless(ax)
-    phase = np.where(foreground, np.angle(to_numpy(image)), np.nan)
+    phase = np.where(foreground, np.angle(np.asarray(image)), np.nan)
     return ax.imshow(phase, cmap="twilight", vmin=-np.pi, vmax=np.pi)
 
 
@@ -91,9 +83,9 @@ def show_error(ax: Axes, error: np.ndarray, limit: float) -> AxesImage:
 def show_arrows(ax: Axes, field: Tensor, every: int, stretch: float) -> None:
     """Show a field (2, row, column) as arrows every `every` pixels, `stretch` times as long; none below 0.5 px."""
     y, x = (np.arange(every // 2, n, every) for n in field.shape[1:])
-    u = to_numpy(field)[:, y[:, None], x]
+    u = np.asarray(field)[:, y[:, None], x]
     u = np.where(np.hypot(*u) < 0.5, np.nan, u)
-    look: dict[str, Any] = {"color": _ZOOM, "edgecolor": "black", "linewidth": 0.4, "width": 0.14 * every}
+    look: dict[str, Any] = {"color": "#F0E442", "edgecolor": "black", "linewidth": 0.4, "width": 0.14 * every}
     head: dict[str, Any] = {"headwidth": 3.3, "headlength": 3, "headaxislength": 2.8, "minlength": 0}
     ax.quiver(x, y, *u, angles="xy", units="xy", scale_units="xy", scale=1 / stretch, **look, **head)
 
@@ -106,19 +98,18 @@ def frameless(ax: Axes) -> None:
 
 def show_reconstructions(
     figure: FigureBase, images: dict[str, Tensor], foreground: np.ndarray, title: str,
-    *, notes: dict[str, str] | None = None, zoom: tuple[int, int, int] | None = None,
+    *, notes: dict[str, str] | None = None,
 ) -> None:  # fmt: skip
     """Show complex images by name, "target" first: one column each, one scale per row.
 
     Rows: magnitude, magnitude error, phase and phase error; the last three in the foreground. A scale of errors ends
-    at the 97 % quantile. `notes` are written into magnitudes; `zoom` is first row, first column and size of a square
-    that is enlarged in their corner.
+    at the 97 % quantile. `notes` are written into magnitudes.
     """
     axes = figure.subplots(4, len(images))
     figure.suptitle(title, fontsize=9)
-    target = to_numpy(images["target"])
+    target = np.asarray(images["target"])
     peak = float(np.quantile(np.abs(target), 0.998))
-    pixels = np.stack([to_numpy(image) for image in images.values()])
+    pixels = np.stack([*images.values()])
     errors, turns = np.abs(pixels) - np.abs(target), np.angle(pixels * target.conj())
     limits = [float(np.quantile(np.abs(z[1:, foreground]), 0.97)) or 1.0 for z in (errors, turns)]
     for column, name, image, error, turn in zip(axes.T, images, pixels, errors, turns, strict=True):
@@ -129,12 +120,6 @@ def show_reconstructions(
             show_error(column[3], np.where(foreground, turn, np.nan), limits[1]),
         ]
         column[0].set_title(LABELS[name])
-        if zoom is not None:
-            y, x, size = zoom
-            inset = column[0].inset_axes((0.6, 0.0, 0.4, 0.4))
-            show_magnitude(inset, image[y : y + size, x : x + size], peak)
-            inset.spines[:].set(visible=True, color=_ZOOM)
-            column[0].add_patch(Rectangle((x - 0.5, y - 0.5), size, size, fill=False, ec=_ZOOM, lw=0.7))
         shade = {"facecolor": "black", "alpha": 0.5, "lw": 0, "pad": 1}
         look: dict[str, Any] = {"color": "white", "fontsize": 7, "va": "top", "linespacing": 1.0, "bbox": shade}
         if notes and name in notes:
@@ -151,40 +136,6 @@ def show_reconstructions(
         bar = figure.colorbar(drawn, ax=row, label=label, shrink=0.9, pad=0.01, aspect=10)
         if drawn is shown[2]:
             bar.set_ticks([-np.pi, 0, np.pi], labels=["−π", "0", "π"])
-
-
-def draw_levels(
-    ax: Axes, groups: dict[str, dict[str, np.ndarray]],
-    *, lines: Collection[str] = (), failed: Container[tuple[str, int]] = (),
-) -> None:  # fmt: skip
-    """Draw (seed, image) values per group and label: the mean with its 95 % interval, and a black dot per seed.
-
-    `lines` are labels drawn as a line across their group; only the nearest widens the axis. `failed` seeds are crosses.
-    """
-    across = np.array([-0.47, 0.47])
-    for place, values in enumerate(groups.values()):
-        names = [name for name in values if name not in lines]
-        for x, name in zip(place + np.linspace(-0.4, 0.36, len(names)), names, strict=True):
-            mean, low, high = mean_interval(values[name])
-            look: dict[str, Any] = {"color": COLORS[name], "mfc": FILLS[name], "ms": 3, "mew": 0.8, "lw": 0.9}
-            label = LABELS[name] if place == 0 else None
-            ax.errorbar(x, mean, [[mean - low], [high - mean]], fmt="o", label=label, **look)
-            for seed, level in enumerate(values[name].mean(1)):
-                if (name, seed) in failed:
-                    ax.plot(x + 0.05, level, "x", c="black", ms=4, mew=0.7)
-                elif len(values[name]) > 1:
-                    ax.plot(x + 0.04, level, ".", c="black", ms=2, mew=0.4)
-        if lines:
-            centre = np.mean([values[name].mean() for name in names])
-            nearest = min((values[name].mean() for name in lines), key=lambda level: abs(level - centre))
-            ax.update_datalim([(place, nearest)])
-    ax.autoscale_view()
-    ax.set(xticks=range(len(groups)), xticklabels=groups, xlim=(-0.5, len(groups) - 0.5), ylim=ax.get_ylim())
-    for place, values in enumerate(groups.values()):
-        ax.axvline(place - 0.5, color="0.9", lw=0.6, zorder=0)
-        for name in lines:
-            label = LABELS[name] if place == 0 else None
-            ax.plot(place + across, [values[name].mean()] * 2, c=COLORS[name], ls=LINES[name], lw=1, label=label)
 
 
 def draw_band(ax: Axes, name: str, x: ArrayLike, low: ArrayLike, middle: ArrayLike, high: ArrayLike) -> None:
@@ -273,17 +224,8 @@ def save_table(
 
 
 def _save_json(folder: Path, name: str, record: dict[str, Any], preset: str) -> None:
-    content = _rounded({**record, "preset": preset})
-    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False)
+    """Write floats to 6 significant digits, and null for what is not finite."""
+    exact = json.dumps({**record, "preset": preset}, default=lambda array: array.tolist())
+    rounded = json.loads(exact, parse_float=lambda x: float(f"{float(x):.6g}"), parse_constant=lambda _: None)
+    text = json.dumps(rounded, indent=1, sort_keys=True, ensure_ascii=False)
     write_atomically(folder / f"{name}.json", (text + "\n").encode())
-
-
-def _rounded(value: Any) -> Any:
-    """Return plain JSON types, floats to 6 significant digits."""
-    if isinstance(value, dict):
-        return {str(k): _rounded(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray, pd.Series)):
-        return [_rounded(v) for v in value]
-    if isinstance(value, (float, np.floating)):
-        return float(f"{value:.6g}") if np.isfinite(value) else None
-    return value.item() if isinstance(value, np.generic) else value

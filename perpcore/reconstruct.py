@@ -31,7 +31,7 @@ def reconstruct(volume: Volume, network: nn.Module) -> np.ndarray:
     for index in range(len(volume)):
         if is_unrolled:
             kspace = volume.read(index)
-            csm = walsh_csm(kspace, min(24, *kspace.shape[1:]))
+            csm = walsh_csm(kspace)
             zero_filled, measured = sense_adjoint(kspace, csm), [csm[None], (kspace != 0).any(0)[None]]
         else:
             zero_filled = combined_image(volume, index)

@@ -5,15 +5,11 @@ same in every pixel, so that SSIM, which needs a neighbourhood, is treated like 
 """
 
 import numpy as np
-import scipy  # loads its parts when they are used: `stats` takes a second
 import torch
+from scipy import optimize
 from torch import Tensor, nn
 
-from perpcore._checks import check_choice
 from perpcore.losses import LOSSES
-
-LANDSCAPE_LOSSES = ("l1", "l2", "ssim", "perp_l1", "perp_l2", "perp_ssim")
-EXPECTED_LOSSES = ("l1", "l2", "perp_l1", "perp_l2")
 
 
 def texture(size: int = 16, seed: int = 0) -> Tensor:
@@ -65,23 +61,10 @@ def gradient_flow(loss: nn.Module | str, start: np.ndarray, step: float = 0.01, 
     return np.stack(path)
 
 
-def l2_minimiser(kind: str, spread: float) -> float:
-    """E[cos δ], |Ŷ|/|Y| of least expected ℓ2: exp(−σ²/2) for "gaussian" δ of SD σ, I₁(κ)/I₀(κ) for "vonmises" δ."""
-    check_choice("kind", kind, ("gaussian", "vonmises"))
-    if kind == "gaussian":
-        return float(np.exp(-(spread**2) / 2))
-    return float(scipy.special.i1e(spread) / scipy.special.i0e(spread))
-
-
-def rician(statistic: str, magnitude: float, sd: float) -> float:
-    """ "mean" or "median" of |Y + noise|, noise of SD `sd` in each of real and imaginary part."""
-    return float(getattr(scipy.stats.rice, statistic)(magnitude / sd, scale=sd))
-
-
 def minimising_magnitude(loss: nn.Module | str, targets: np.ndarray) -> float:
     """Magnitude 0 ≤ m ≤ 3 max|Y| of a prediction of phase 0 that minimises the mean loss over samples `targets`."""
     function, target = _named(loss), torch.from_numpy(np.asarray(targets, dtype=np.complex128))
-    found = scipy.optimize.minimize_scalar(
+    found = optimize.minimize_scalar(
         lambda m: function(torch.full_like(target, m), target).item(),
         bounds=(0, 3 * target.abs().max().item()), method="bounded", options={"xatol": 1e-5},
     )  # fmt: skip

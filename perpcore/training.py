@@ -21,10 +21,6 @@ CLIP_NORM = 1.0  # longest gradient of all parameters together
 History = dict[str, list[float]]
 
 
-class NonFiniteLossError(RuntimeError):
-    """Training stopped because the loss became infinite or not a number."""
-
-
 def pick_device(name: str = "auto") -> torch.device:
     """Return the named device; "auto" is CUDA, else MPS, else the CPU."""
     if name != "auto":
@@ -57,7 +53,7 @@ def fit(
     first steps to train with another loss, and that loss. `checkpoint` is a file to continue from, written at every
     validation; that of another `identity` is not used. `progress` is the name before the progress bar; no bar without.
 
-    Returns columns "step", "loss" (mean since the last row) and one per validation metric. Raises NonFiniteLossError
+    Returns columns "step", "loss" (mean since the last row) and one per validation metric. Raises FloatingPointError
     naming step and checkpoint, and ValueError naming a damaged checkpoint.
     """
     parameters = [*model.parameters(), *loss.parameters()]
@@ -88,7 +84,7 @@ def fit(
             if len(bad):
                 at = since + int(bad[0])
                 saved = checkpoint if checkpoint is not None and checkpoint.exists() else "none was written yet"
-                raise NonFiniteLossError(f"the loss became {losses[at]} at step {at}; last good checkpoint: {saved}")
+                raise FloatingPointError(f"the loss became {losses[at]} at step {at}; last good checkpoint: {saved}")
         if validating:
             model.eval()
             with torch.no_grad():

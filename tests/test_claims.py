@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from agreement import agreement
 from committed import README_TABLE, markdown, readme_table
 
 from perpcore import claims
@@ -221,11 +222,11 @@ def test_agreement_is_within_the_spread_of_the_committed_seeds(tmp_path: Path) -
     shift(numbers, "perp_l2", "psnr", 1.0)
     judged(tmp_path, numbers)
     committed, other = claims.judge(tmp_path), claims.judge(tmp_path)
-    assert claims.agreement(committed, other)["agrees"].all()
+    assert agreement(committed, other)["agrees"].all()
     claim = next(c for c in other["claims"] if c["claim"] == "C4")
     check = next(c for c in claim["checks"] if c["statistic"].startswith("psnr"))
     check["mean"] += 2.9 * float(np.std(check["seeds"], ddof=1))
-    assert claims.agreement(committed, other)["agrees"].all()
+    assert agreement(committed, other)["agrees"].all()
     check["mean"] += 0.2 * float(np.std(check["seeds"], ddof=1))
-    table = claims.agreement(committed, other)
+    table = agreement(committed, other)
     assert (~table["agrees"]).sum() == 1 and table.loc[~table["agrees"], "claim"].item() == "C4"

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import agreement
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -89,10 +90,12 @@ def test_claims_are_printed_and_compared(empty_project: Path, capsys: pytest.Cap
         (empty_project / folder / "tab05_claims.json").write_text(json.dumps({"numbers": judged}))
     cli.claims()
     assert "C1            mixed" in capsys.readouterr().out
-    cli.claims(against=Path("figures/own"))
+    agreement.main(Path("figures/own"), Path("figures"))
     assert "1 of 1 statistics agree" in capsys.readouterr().out
-    cli.claims(against=Path("figures/far"))
+    agreement.main(Path("figures/far"), Path("figures"))
     assert "0 of 1 statistics agree" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="nowhere/tab05_claims.json: not there"):
+        agreement.main(Path("nowhere"), Path("figures"))
 
 
 @pytest.mark.parametrize(

@@ -108,10 +108,8 @@ def test_reconstructions_are_shown_on_one_scale_per_row() -> None:
     fig = plt.figure()
     images = {"target": target, "zero_filled": 0.9 * target}
     notes = {"zero_filled": "20 dB"}
-    plotting.show_reconstructions(fig, images, np.ones((8, 8), bool), "title", notes=notes, zoom=(2, 3, 4))
+    plotting.show_reconstructions(fig, images, np.ones((8, 8), bool), "title", notes=notes)
     assert [text.get_text() for ax in fig.axes for text in ax.texts] == ["20 dB"]
-    insets = [inset for ax in fig.axes for inset in ax.child_axes if inset.images]
-    assert [inset.images[0].get_array().shape for inset in insets] == [(4, 4)] * 2
     shown = [ax.images[0] for ax in fig.axes if ax.images]
     scales = {tuple(np.round(image.get_clim(), 3).tolist()) for image in shown}
     assert scales == {(0, 1), (-0.1, 0.1), (-3.142, 3.142), (-1, 1)}
@@ -127,18 +125,6 @@ def test_every_loss_has_a_colour_and_a_label() -> None:
         assert len(looks) == len(shown) == len({plotting.LABELS[name] for name in shown})
     assert plotting.LABELS["cold_plain_perp_l2"] == "⊥+ℓ2, cold, plain"
     assert len({plotting.COLORS[name] for name in RECON_LOSSES}) == len(RECON_LOSSES)
-
-
-def test_levels_are_shown_with_every_seed_and_the_nearest_line_in_view() -> None:
-    seeds = np.array([[20.0, 22.0], [21.0, 23.0]])
-    groups = {"4": {"l2": seeds, "wavelet": seeds[:1] - 2, "zero_filled": seeds[:1] - 50}}
-    fig, ax = plt.subplots()
-    plotting.draw_levels(ax, groups, lines=["wavelet", "zero_filled"], failed={("l2", 1)})
-    dots = [(line.get_ydata()[0], line.get_marker()) for line in ax.lines if line.get_marker() in ".x"]
-    assert dots == [(21.0, "."), (22.0, "x")]
-    low, high = ax.get_ylim()
-    assert 0 < low < 19 and 22 < high < 30
-    plt.close(fig)
 
 
 def test_wide_table_has_a_cell_for_every_row_in_the_order_given() -> None:

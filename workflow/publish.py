@@ -25,7 +25,9 @@ from perpcore.experiments.results import (
     summarize,
     write_result,
 )
-from perpcore.experiments.trials import SELECTION, ablation_trials
+from perpcore.experiments.trials import ablation_trials
+
+SELECTION = {"recon": ("ssim", max), "registration": ("epe", min)}  # the validation metric that chooses
 
 
 def publish(preset: str, only: str = "") -> list[Path]:
@@ -53,7 +55,9 @@ def publish(preset: str, only: str = "") -> list[Path]:
             result.examples = {}
         if result.config.network[0] == "UNet":
             result.weights = {}
-        write_result(path, result, half_weights=True)
+        # The 8 significant bits of bfloat16 compress better.
+        result.weights = {name: weight.bfloat16().half() for name, weight in result.weights.items()}
+        write_result(path, result)
         written.append(path)
     if not only:
         written.append(precomputed_folder(preset) / "trials.csv")

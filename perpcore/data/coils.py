@@ -14,6 +14,7 @@ Coils = Complex[Tensor, "*batch coil row column"]
 Sampling = Shaped[Tensor, "row column"] | Shaped[Tensor, "*batch row column"]
 
 COIL_DISTANCE = 1.3  # of coils from the centre, in units of half the field of view
+CALIBRATION, WINDOW = 24, 5  # lines and columns of k-space, pixels (odd): what sensitivities are estimated from
 
 
 def sense_forward(image: Image, coil_sensitivities: Coils, mask: Sampling | None = None) -> Coils:
@@ -88,25 +89,22 @@ def simulate_csm(size: int, coils: int, rng: np.random.Generator) -> Complex[Ten
     return torch.from_numpy(sensitivities.astype(np.complex64))
 
 
-def walsh_csm(kspace: Coils, calibration: int = 24, window: int = 5) -> Coils:
+def walsh_csm(kspace: Coils) -> Coils:
     """Sensitivities from the fully sampled centre of k-space by adaptive combination (Walsh et al. 2000), Σ|S|² = 1.
 
-    `kspace` is (coil, row, column). The dominant eigenvector of the coil covariance in a window of `window` × `window`
-    pixels (odd) of the image of the `calibration` central lines and columns. Its phase is that of the first virtual
-    coil, which is smooth.
+    `kspace` is (coil, row, column). The dominant eigenvector of the coil covariance in a window of 5 × 5 pixels of the
+    image of the 24 central lines and columns. Its phase is that of the first virtual coil, which is smooth.
     """
     fits, got = kspace.ndim == 3 and kspace.is_complex(), f"{kspace.dtype}, {tuple(kspace.shape)}"
     require(fits, f"kspace: expected complex (coil, row, column), got {got}")
     coils, rows, columns = kspace.shape
-    largest = min(rows, columns)
-    require(1 <= calibration <= largest, f"calibration: expected 1 … {largest}, got {calibration}")
-    require(window > 0 and window % 2 == 1, f"window: expected an odd number of pixels, got {window}")
+    calibration = min(CALIBRATION, rows, columns)
     hann, taper = torch.hann_window(calibration + 2, periodic=False)[1:-1], torch.zeros(rows, columns)
     top, left = (n // 2 - calibration // 2 for n in (rows, columns))
     taper[top : top + calibration, left : left + calibration] = hann[:, None] * hann
     image = ifft2c(kspace * taper.to(kspace.device))
     products = (image.unsqueeze(1) * image.conj().unsqueeze(0)).flatten(0, 1)
-    parts = [functional.avg_pool2d(part, window, 1, window // 2) for part in (products.real, products.imag)]
+    parts = [functional.avg_pool2d(part, WINDOW, 1, WINDOW // 2) for part in (products.real, products.imag)]
     covariance = torch.complex(*parts).unflatten(0, (coils, coils)).permute(2, 3, 0, 1)
     vectors: Tensor = torch.linalg.eigh(covariance).eigenvectors[..., -1].permute(2, 0, 1)
     # An eigenvector's phase is arbitrary: align it with the coil combination of largest energy.

@@ -5,9 +5,8 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,10 +28,6 @@ RESULTS_VERSION = 4
 """Raise by hand when a run would give other numbers; tests/experiments/test_golden.py tells."""
 
 _TABLES = ("metrics", "history", "calibration")
-
-
-class DamagedResultError(RuntimeError):
-    """A file that is not whole, or not a result."""
 
 
 @dataclass
@@ -64,26 +59,35 @@ def own_path(config: Config) -> Path:
 
 
 def load_result(path: Path, config: Config) -> Result | None:
-    """Read a result; None where none of this configuration and `RESULTS_VERSION` is. Raises DamagedResultError."""
+    """Read a result; None where none of this configuration and `RESULTS_VERSION` is.
+
+    Raises ValueError naming a file that is damaged, or not a result.
+    """
     if not path.exists():
         return None
-    with _reading(path) as file:
-        if int(file.attrs["results_version"]) != RESULTS_VERSION:  # its configuration may have other fields
-            return None
-    result, _ = read_result(path)
-    # Equal configurations may differ in where images lie.
-    return replace(result, config=config) if result.config == config else None
+    try:
+        with h5py.File(path, "r") as file:
+            if int(file.attrs["results_version"]) != RESULTS_VERSION:  # its configuration may have other fields
+                return None
+            made_by, made = from_dict(json.loads(file.attrs["config"])), json.loads(file.attrs["provenance"])
+            groups = {g: {n: array[()] for n, array in file[g].items()} for g in (*_TABLES, "examples", "weights")}
+        tables = {name: pd.DataFrame(groups[name]) for name in _TABLES}
+        examples = {n: parts.astype(np.float32).view(np.complex64)[..., 0] for n, parts in groups["examples"].items()}
+        weights = {name: torch.from_numpy(array.astype(np.float32)) for name, array in groups["weights"].items()}
+    except (OSError, KeyError, ValueError, RuntimeError) as error:  # whatever does not fit is damage
+        message = f"{path}: damaged, or not a result ({error}); delete it to train the run again"
+        raise ValueError(message) from None
+    if made_by != config:
+        return None
+    # Equal configurations may differ in where images lie: the one asked for is returned.
+    return Result(config, examples=examples, weights=weights, provenance=made, **tables)
 
 
-def write_result(path: Path, result: Result, *, half_weights: bool = False) -> None:
-    """Write a result whole or not at all, with checksums; examples are kept in half precision.
-
-    With `half_weights` weights are rounded to the 8 significant bits of bfloat16, which compress better.
-    """
+def write_result(path: Path, result: Result) -> None:
+    """Write a result whole or not at all, with checksums; examples are kept in half precision."""
     groups = {name: {column: v.to_numpy() for column, v in getattr(result, name).items()} for name in _TABLES}
     groups["examples"] = {n: np.stack([z.real, z.imag], -1).astype(np.float16) for n, z in result.examples.items()}
-    weights = {name: w.bfloat16().half() if half_weights else w for name, w in result.weights.items()}
-    groups["weights"] = {name: np.atleast_1d(w.detach().cpu().numpy()) for name, w in weights.items()}
+    groups["weights"] = {name: np.atleast_1d(w.detach().cpu().numpy()) for name, w in result.weights.items()}
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", libver="v110") as file:
         file.attrs["results_version"] = RESULTS_VERSION
@@ -94,29 +98,6 @@ def write_result(path: Path, result: Result, *, half_weights: bool = False) -> N
             for name, array in arrays.items():
                 target.create_dataset(name, data=array, compression=9, shuffle=True, fletcher32=True)
     write_atomically(path, buffer.getvalue())
-
-
-def read_result(path: Path) -> tuple[Result, int]:
-    """Read a file and its `RESULTS_VERSION`; raises DamagedResultError naming it and what is wrong with it."""
-    with _reading(path) as file:
-        version = int(file.attrs["results_version"])
-        config, made = from_dict(json.loads(file.attrs["config"])), json.loads(file.attrs["provenance"])
-        groups = {g: {n: array[()] for n, array in file[g].items()} for g in (*_TABLES, "examples", "weights")}
-        tables = {name: pd.DataFrame(groups[name]) for name in _TABLES}
-        examples = {n: parts.astype(np.float32).view(np.complex64)[..., 0] for n, parts in groups["examples"].items()}
-        weights = {name: torch.from_numpy(array.astype(np.float32)) for name, array in groups["weights"].items()}
-    return Result(config, examples=examples, weights=weights, provenance=made, **tables), version
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[h5py.File]:
-    """Open a results file; whatever does not fit is damage."""
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        message = f"{path}: damaged, or not a result ({error}); delete it to train the run again"
-        raise DamagedResultError(message) from None
 
 
 def summarize(results: Sequence[Result]) -> Summary:

@@ -1,7 +1,6 @@
 """How a configuration becomes a result: data, model, loss → `fit` → test → file."""
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from joblib import Parallel, delayed, parallel_config
+from joblib import Parallel, cpu_count, delayed, parallel_config
 from torch import Tensor, nn
 
 from perpcore._checks import require
@@ -228,10 +227,9 @@ def train_all(configs: Sequence[Config], device: str = "auto", workers: int = 0)
     missing = [c for c in dict.fromkeys(configs) if load_result(own_path(c), c) is None]
     if not missing:
         return
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    on_cpu = pick_device(device).type == "cpu"
-    count = min(workers or (min(cores or 1, 8) if on_cpu else 1), len(missing))
-    threads = max((cores or 1) // count, 1)
+    cores, on_cpu = cpu_count(), pick_device(device).type == "cpu"
+    count = min(workers or (min(cores, 8) if on_cpu else 1), len(missing))
+    threads = max(cores // count, 1)
     print(f"training {len(missing)} of {len(configs)} runs, {count} at a time", flush=True)
     began, work, finished = time.perf_counter(), sum(map(_work, missing)), 0
     with parallel_config("loky", inner_max_num_threads=threads):

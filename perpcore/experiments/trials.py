@@ -15,7 +15,6 @@ TRIAL: dict[str, dict[str, Any]] = {
 TRIAL["full"] = TRIAL["quick"]
 TRIAL_SEEDS = {"smoke": 1, "quick": 1, "full": 2, "paper": 3}
 
-SELECTION = {"recon": ("ssim", max), "registration": ("epe", min)}  # the validation metric that chooses
 WEIGHT_GRID = (1.0, 10.0, 100.0, 1000.0)
 
 

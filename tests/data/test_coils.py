@@ -41,7 +41,7 @@ def small_problem(sampling: str, rows: int, columns: int) -> tuple[torch.Tensor,
 
 
 @pytest.mark.parametrize("size", [(12, 16), (9, 13)])
-@pytest.mark.parametrize("sampling", ["random", "equispaced", "radial"])
+@pytest.mark.parametrize("sampling", ["random", "radial"])
 def test_cg_sense_equals_a_dense_solve(sampling: str, size: tuple[int, int]) -> None:
     adjoint, csm, mask, matrix = small_problem(sampling, *size)
     whole_columns = bool((mask == mask[:, :1]).all())
@@ -96,7 +96,8 @@ def test_what_is_solved_already_stays_as_it_is(value: float) -> None:
 def test_cg_sense_recovers_an_image_that_several_coils_saw() -> None:
     csm = simulate_csm(48, 8, np.random.default_rng(0))[None]
     image, body = phantoms.generate([1], 48, seed=2, kind="abdomen")
-    mask = sampling_mask("equispaced", (48, 48), 3, np.random.default_rng(0))[None]
+    mask = torch.zeros(1, 48, 48, dtype=torch.bool)
+    mask[..., ::3] = mask[..., 21:27] = True
     zero_filled = sense_adjoint(sense_forward(image, csm, mask), csm, mask)
     found = solve_sense(zero_filled, csm, mask, 0.0, steps=30)
     assert (found - image)[body].abs().mean() < 0.2 * (zero_filled - image)[body].abs().mean()
@@ -117,7 +118,7 @@ def test_generated_sensitivities_are_normalised_smooth_and_different() -> None:
 def test_estimated_sensitivities_are_the_true_ones_up_to_a_phase() -> None:
     truth = simulate_csm(64, 5, np.random.default_rng(3))
     image, body = phantoms.generate([0], 64, seed=4, kind="abdomen")
-    found = walsh_csm(sense_forward(image, truth[None])[0], calibration=24)
+    found = walsh_csm(sense_forward(image, truth[None])[0])
     similarity = (found.conj() * truth).sum(0).abs()[body[0]]
     assert similarity.median() > 0.99 and similarity.quantile(0.05) > 0.95
 
@@ -125,7 +126,7 @@ def test_estimated_sensitivities_are_the_true_ones_up_to_a_phase() -> None:
 def test_measured_brain_is_combined_with_what_the_coils_agree_on(measured_data) -> None:
     (volume,) = open_file(measured_data / "sigpy" / "cartesian_ksp.npy", domain="kspace", axes="coil,row,column")
     kspace = volume.read(0)
-    maps = walsh_csm(kspace, calibration=16)
+    maps = walsh_csm(kspace)
     torch.testing.assert_close(maps.abs().square().sum(0), torch.ones(230, 180), rtol=1e-4, atol=1e-4)
     combined = sense_adjoint(kspace, maps)
     coil_images = ifft2c(kspace)
@@ -141,9 +142,7 @@ def test_measured_brain_is_combined_with_what_the_coils_agree_on(measured_data) 
     [
         ("image: expected shape", lambda: sense_forward(torch.ones(1, 4, 4), torch.ones(1, 2, 5, 4))),
         ("kspace: expected the shape", lambda: sense_adjoint(torch.ones(1, 3, 4, 4), torch.ones(1, 2, 4, 4))),
-        ("calibration: expected 1 … 8", lambda: walsh_csm(torch.ones(2, 8, 8) * 1j, 9)),
-        ("window: expected an odd", lambda: walsh_csm(torch.ones(2, 8, 8) * 1j, 8, 2)),
-        ("kspace: expected complex", lambda: walsh_csm(torch.ones(2, 8, 8), 8)),
+        ("kspace: expected complex", lambda: walsh_csm(torch.ones(2, 8, 8))),
         ("coils, size", lambda: simulate_csm(8, 0, np.random.default_rng(0))),
     ],
 )

@@ -82,7 +82,7 @@ def test_the_noise_is_in_every_coil_and_of_the_stated_size() -> None:
 
 
 def test_training_draws_every_acceleration() -> None:
-    mask = Abdomens(size=32, accelerations=(2, 8), sampling="equispaced").batch(range(12)).mask
+    mask = Abdomens(size=32, accelerations=(2, 8)).batch(range(12)).mask
     shares = mask.float().mean((1, 2))
     assert ((shares > 0.4) | (shares < 0.2)).all() and shares.min() < 0.2 and shares.max() > 0.4
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import complex_tensor
 
-from perpcore.data.kspace import MASKS, center_fraction, complex_noise, fft2c, ifft2c, sampling_mask
+from perpcore.data.kspace import MASKS, complex_noise, fft2c, ifft2c, sampling_mask
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (9, 12), (15, 7)])
@@ -40,22 +40,14 @@ def test_masks_reach_their_acceleration(kind: str, acceleration: int, shape) -> 
     assert not torch.equal(masks[0], masks[1])
 
 
-@pytest.mark.parametrize("kind", ["random", "equispaced"])
-def test_column_masks_follow_the_rules_of_fastmri(kind: str) -> None:
+def test_random_columns_follow_the_rules_of_fastmri() -> None:
     columns = 320
     for acceleration, fraction in ((4, 0.08), (8, 0.04)):
-        assert center_fraction(acceleration) == pytest.approx(fraction)
         low = round(columns * fraction)
-        mask = sampling_mask(kind, (16, columns), acceleration, np.random.default_rng(1))
+        mask = sampling_mask("random", (16, columns), acceleration, np.random.default_rng(1))
         assert (mask == mask[0]).all()
         start = (columns - low + 1) // 2
         assert mask[0, start : start + low].all()
-        outside = np.flatnonzero(mask[0].numpy())
-        outside = outside[(outside < start) | (outside >= start + low)]
-        if kind == "equispaced":
-            spacing = acceleration * (low - columns) / (low * acceleration - columns)
-            left = np.diff(outside[outside < start])
-            assert set(left) <= {int(np.floor(spacing)), int(np.ceil(spacing))}
 
 
 def test_noise_has_the_standard_deviation_asked_for() -> None:

@@ -134,7 +134,7 @@ def test_the_parameters_of_a_method_have_the_best_psnr_of_the_foreground(monkeyp
     grid = [(share, background) for background in (0.0, 1.0) for share in (1 / 2, 1 / 8)]
     grid = [pair for pair in grid if pair != (1 / 2, 0.0)]
     monkeypatch.setitem(METHODS, "filter", Method(spoil, grid))
-    data = [open_data(replace(SHORT, sampling="equispaced"))("validation", r) for r in (2, 8)]
+    data = [open_data(SHORT)("validation", r) for r in (2, 8)]
     assert tune("filter", data, 2) == {2: (1 / 2, 1.0), 8: (1 / 8, 0.0)}
 
 

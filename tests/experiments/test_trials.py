@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from publish import SELECTION
 
 from perpcore.experiments import results as module
 from perpcore.experiments.configs import ANATOMIES, RECON, WEIGHTS
 from perpcore.experiments.results import own_results, precomputed_summaries, summarize
 from perpcore.experiments.run import load_or_train_trials, train_all
-from perpcore.experiments.trials import SELECTION, TRIAL_SEEDS, WEIGHT_GRID, Trial, ablation_trials, all_configs
+from perpcore.experiments.trials import TRIAL_SEEDS, WEIGHT_GRID, Trial, ablation_trials, all_configs
 from perpcore.statistics import mean_interval
 
 

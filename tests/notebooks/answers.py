@@ -296,7 +296,7 @@ ANSWERS = {
     ),
     "03.4": Answers(
         "answer_4 = {}",
-        ["0.316", "np.sqrt(0.1)", "optimize.brentq(lambda s: theory.rician('mean', 1, s) - 1.05, 0.1, 1)", "0.31"],
+        ["0.316", "np.sqrt(0.1)", "optimize.brentq(lambda s: stats.rice.mean(1 / s, scale=s) - 1.05, 0.1, 1)", "0.31"],
         {
             "0.1": "take the root",
             "np.sqrt(0.05)": "not s²",

@@ -4,12 +4,9 @@ import io
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from perpcore._checks import require
 from perpcore._files import write_atomically
-from perpcore.data.kspace import crop_center, fft2c, ifft2c
 from perpcore.data.readers.base import UnreadableFileError, Volume, is_undersampled
 from perpcore.data.readers.open import combined_image, image_shape, open_file, open_source
 
@@ -24,16 +21,6 @@ def read_kspace(path: Path | str, **options: Any) -> Tensor:
 def read_image(path: Path | str, **options: Any) -> Tensor:
     """Magnitude or complex image (row, column), as complex64, of a file with one slice; raises as `open_file`."""
     return _single(path, domain="image", **options)
-
-
-def read_image_pair(fixed: Path | str, moving: Path | str, size: int, **options: Any) -> tuple[Tensor, Tensor]:
-    """Two images to register, cropped in k-space to (size, size), maximum magnitude 1; ValueError for other shapes."""
-    images = [read_image(path, **options) for path in (fixed, moving)]
-    expected, got = (tuple(image.shape) for image in images)
-    require(expected == got, f"{moving}: expected the shape of {fixed}, {expected}, got {got}")
-    require(min(got) >= size, f"{fixed}, {moving}: expected at least {size}×{size} pixels, got {got}")
-    first, second = (ifft2c(crop_center(fft2c(image), size)) for image in images)
-    return first / first.abs().max(), second / second.abs().max()
 
 
 def describe(source: Path | str, *, size: int | None = None, **options: Any) -> str:
@@ -55,6 +42,8 @@ def preview(source: Path | str, out: Path | str, **options: Any) -> Path:
     """Draw magnitude and phase of the first volume's middle slice as a PNG; of NIfTI, R, A and S point right and up."""
     from matplotlib.figure import Figure
 
+    from perpcore.plotting import show_magnitude, show_phase
+
     volume = open_source(source, **options)[0]
     image = combined_image(volume, len(volume) // 2)
     if "affine" in volume.info:
@@ -62,14 +51,10 @@ def preview(source: Path | str, out: Path | str, **options: Any) -> Path:
 
         across, up, _ = aff2axcodes(volume.info["affine"])
         image = image.flip([0] * (up in "RAS") + [1] * (across in "LPI"))
-    size = image.abs()
-    phase = image.angle().where(size > 0.05 * size.max(), torch.nan)
-    figure, buffer = Figure(figsize=(6, 3), layout="constrained"), io.BytesIO()
-    left, right = figure.subplots(1, 2, subplot_kw={"xticks": [], "yticks": []})
-    shown = left.imshow(size.numpy(), "gray", vmin=0, vmax=float(size.quantile(0.998)))
-    figure.colorbar(shown, label="magnitude (a.u.)")
-    shown = right.imshow(phase.numpy(), "twilight", vmin=-torch.pi, vmax=torch.pi)
-    figure.colorbar(shown, label="phase (rad)")
+    size, figure, buffer = image.abs(), Figure(figsize=(6, 3), layout="constrained"), io.BytesIO()
+    left, right = figure.subplots(1, 2)
+    figure.colorbar(show_magnitude(left, image, float(size.quantile(0.998))), label="magnitude (a.u.)")
+    figure.colorbar(show_phase(right, image, (size > 0.05 * size.max()).numpy()), label="phase (rad)")
     figure.suptitle(f"{volume.path.name}, slice {len(volume) // 2} of {len(volume)}", fontsize=9)
     figure.savefig(buffer, format="png", dpi=150)
     write_atomically(Path(out), buffer.getvalue())

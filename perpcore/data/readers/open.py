@@ -84,7 +84,7 @@ def combined_image(volume: Volume, index: int) -> Tensor:
     image = data[0] if volume.domain == "image" else ifft2c(data[0])
     if len(data) > 1:
         kspace = data if volume.domain == "kspace" else fft2c(data)
-        image = sense_adjoint(kspace, walsh_csm(kspace, min(24, *kspace.shape[1:])))
+        image = sense_adjoint(kspace, walsh_csm(kspace))
     for axis, size in enumerate(image_shape(volume)):
         image = image.narrow(axis, image.shape[axis] // 2 - size // 2, size)
     return image

@@ -21,7 +21,6 @@ from perpcore.data.readers import (
     open_file,
     preview,
     read_image,
-    read_image_pair,
     read_kspace,
     require_fully_sampled,
 )
@@ -99,29 +98,18 @@ def test_kspace_of_one_slice(tmp_path: Path) -> None:
         read_image(tmp_path / "many.h5")
 
 
-def test_image_pairs_of_every_format(tmp_path: Path) -> None:
+def test_images_of_every_format(tmp_path: Path) -> None:
     image = smooth(40, 48).abs().numpy()
     np.save(tmp_path / "a.npy", image)
     scipy.io.savemat(tmp_path / "b.mat", {"data": image * 1j})
     write_nifti(tmp_path / "c.nii.gz", image.T[..., None])
-    for name in ("b.mat", "c.nii.gz"):
-        fixed, moving = read_image_pair(tmp_path / "a.npy", tmp_path / name, 32)
-        assert fixed.shape == moving.shape == (32, 32)
-        np.testing.assert_allclose(fixed.abs(), moving.abs(), atol=1e-3)
-        assert fixed.abs().max().item() == pytest.approx(1)
-
-
-def test_bad_image_pairs_are_named(tmp_path: Path) -> None:
-    a, b, zero = (tmp_path / name for name in ("a.npy", "b.npy", "zero.npy"))
-    np.save(a, np.ones((32, 32)))
-    np.save(b, np.ones((32, 30)))
-    np.save(zero, np.zeros((32, 32)))
-    with pytest.raises(ValueError, match=f"{b}.*32, 32.*32, 30"):
-        read_image_pair(a, b, 16)
-    with pytest.raises(ValueError, match=f"{zero}.*zero"):
-        read_image_pair(a, zero, 16)
-    with pytest.raises(ValueError, match=f"{a}.*at least 33×33"):
-        read_image_pair(a, a, 33)
+    for name in ("a.npy", "b.mat", "c.nii.gz"):
+        read = read_image(tmp_path / name)
+        assert read.dtype == torch.complex64
+        np.testing.assert_allclose(read.abs(), image, atol=1e-6)
+    np.save(tmp_path / "zero.npy", np.zeros((32, 32)))
+    with pytest.raises(ValueError, match="zero.npy: slice 0: is zero everywhere"):
+        read_image(tmp_path / "zero.npy")
 
 
 def test_describes_and_draws(tmp_path: Path) -> None:
