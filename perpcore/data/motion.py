@@ -17,7 +17,7 @@ from jaxtyping import Float, Num
 from torch import Tensor
 from torch.nn import functional
 
-from perpcore._checks import check_collection, check_displacement, require
+from perpcore._checks import check_choice, check_collection, check_displacement, require
 
 MAX_AMPLITUDE = 20 / 256  # largest respiratory amplitude over matrix size: a deep breath, 20 pixels at 256²
 SMALLEST_JACOBIAN = 0.1
@@ -58,38 +58,41 @@ def jacobian_determinant(displacement: Float[Tensor, "batch n *space"]) -> Float
 
 def respiratory(
     indices: Sequence[int], size: int, *,
-    seed: int = 0, sliding: bool = False, device: torch.device | str = "cpu",
-) -> Float[Tensor, "batch 2 {size} {size}"]:  # fmt: skip
-    """Respiratory-like fields number `indices` of the collection `seed`, in the coronal plane; (batch, 2, size, size).
+    seed: int = 0, dims: int = 2, sliding: bool = False, device: torch.device | str = "cpu",
+) -> Float[Tensor, "batch {dims} *space"]:  # fmt: skip
+    """Respiratory-like fields number `indices` of the collection `seed`; (batch, dims, *space).
 
     Mostly head–feet, largest at the diaphragm, fading smoothly towards the shoulders, the pelvis and the body wall, and
     less at the spine. Amplitudes are uniform up to MAX_AMPLITUDE·size pixels, in either direction; a smooth deformation
     of a tenth to a quarter of that is added. Each field is shrunk until its Jacobian exceeds 0.1 everywhere: no folds.
-    `size` is at least 16. With `sliding` the motion stops along the chest wall within about four pixels.
+    `size` is the number of pixels along each axis, at least 16; `dims` 2 is the coronal plane, 3 the volume. With
+    `sliding` the motion stops along the chest wall within about four pixels.
     """
+    check_choice("dims", dims, (2, 3))
     check_collection(indices, size)
-    fields = [_respiratory_field(seed, int(i), size, sliding) for i in indices]
+    fields = [_respiratory_field(seed, int(i), size, dims, sliding) for i in indices]
     return torch.from_numpy(np.stack(fields)).float().to(device)
 
 
-def _respiratory_field(seed: int, index: int, size: int, sliding: bool) -> np.ndarray:
-    rng = np.random.default_rng([seed, index, 2])
+def _respiratory_field(seed: int, index: int, size: int, dims: int, sliding: bool) -> np.ndarray:
+    rng = np.random.default_rng([seed, index, dims])
     axis = (np.arange(size) - size // 2) * (2 / size)
-    x, y = axis[None, :], axis[:, None]
+    x, y = axis.reshape((1,) * (dims - 1) + (-1,)), axis.reshape((1,) * (dims - 2) + (-1, 1))
+    z = axis.reshape(-1, 1, 1) if dims == 3 else np.zeros(1)
     amplitude = rng.uniform(-1, 1) * MAX_AMPLITUDE * size
     distance = y - rng.uniform(-0.15, 0.15)  # from the diaphragm
     above, below = rng.uniform(0.3, 0.45), rng.uniform(0.5, 0.8)
     along = np.exp(-((distance / np.where(distance < 0, above, below)) ** 2))
     # A mound that fades towards the body wall, or slides along it.
-    wall = rng.uniform(0.6, 0.75)
-    across = 1 / (1 + np.exp((np.abs(x) - wall) * size)) if sliding else np.exp(-((np.abs(x) / wall) ** 4))
-    spine = 1 - 0.4 * np.exp(-((x / 0.25) ** 2))
-    field = np.zeros((2, size, size))
+    radius, wall = np.sqrt(x**2 + z**2), rng.uniform(0.6, 0.75)
+    across = 1 / (1 + np.exp((radius - wall) * size)) if sliding else np.exp(-((radius / wall) ** 4))
+    spine = 1 - 0.4 * np.exp(-((x / 0.25) ** 2) - ((z - 0.4 * (dims == 3)) / 0.3) ** 2)
+    field = np.zeros((dims,) + (size,) * dims)
     field[1] = amplitude * (along * across * spine)
     extra = rng.uniform(0.1, 0.25) * amplitude
-    for component in (0, 1):
-        waves = rng.uniform([-4, -4, -4, 0], [4, 4, 4, 2 * np.pi], size=(4, 4))  # the third number is not used
-        wave = sum(np.cos(kx * x + ky * y + shift) for kx, ky, _, shift in waves)
+    for component in range(dims):
+        waves = rng.uniform([-4, -4, -4, 0], [4, 4, 4, 2 * np.pi], size=(4, 4))
+        wave = sum(np.cos(kx * x + ky * y + kz * z + shift) for kx, ky, kz, shift in waves)
         field[component] += extra / 2 * wave * along * across
     while (jacobian_determinant(torch.from_numpy(field)[None]) <= SMALLEST_JACOBIAN).any():
         field *= 0.9

@@ -87,10 +87,13 @@ def test_motion_fades_smoothly_or_slides_along_the_wall() -> None:
     assert steepest[0].max() < 8 and steepest[1].min() > 16
 
 
-def test_fields_are_deterministic_per_index() -> None:
+def test_fields_are_deterministic_per_index_and_exist_in_3d() -> None:
     many = respiratory(range(5), 32, seed=2)
     assert torch.equal(many[3], respiratory([3], 32, seed=2)[0])
     assert not torch.equal(many[3], respiratory([3], 32, seed=3)[0])
+    volume = respiratory([0, 1], 24, seed=2, dims=3)
+    assert volume.shape == (2, 3, 24, 24, 24)
+    assert jacobian_determinant(volume).min() > SMALLEST_JACOBIAN * 0.99
 
 
 @pytest.mark.parametrize(
@@ -100,6 +103,7 @@ def test_fields_are_deterministic_per_index() -> None:
         (TypeError, "displacement.*int64", lambda: jacobian_determinant(torch.ones(1, 2, 8, 8).long())),
         (ValueError, "image", lambda: warp(torch.ones(1, 8, 9), torch.ones(1, 2, 8, 8))),
         (ValueError, "image", lambda: warp(torch.ones(2, 8, 8), torch.ones(1, 2, 8, 8))),
+        (ValueError, "dims", lambda: respiratory([0], 32, dims=4)),
         (ValueError, "size", lambda: respiratory([0], 8)),
         (ValueError, "indices", lambda: respiratory([], 32)),
     ],
