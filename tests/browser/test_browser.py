@@ -196,8 +196,9 @@ def test_nothing_is_cut_on_any_page_of_the_book(browser: object, width: int) -> 
     if not (HTML / "index.html").exists():
         pytest.skip("the book is not built (make book)")
     page = browser.new_page(viewport={"width": width, "height": 900})
+    page.route(re.compile("mathjax"), lambda route: route.abort())  # the slow part; formulas have their own test
     for path in sorted(HTML.rglob("*.html")):
-        page.goto(path.as_uri(), timeout=120_000)
+        page.goto(path.as_uri(), timeout=120_000, wait_until="domcontentloaded")
         if not page.locator("article").count():
             continue  # an index of modules
         page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
