@@ -41,7 +41,8 @@ def stage(source: Path) -> None:
     readme = (ROOT / "README.md").read_text()
     claims = re.search(r"<!-- table: tab05_claims -->\n(.*?)<!--", readme, re.S)
     index = source / "index.md"
-    index.write_text(index.read_text().replace("CLAIMS\n", claims[1] if claims else ""))
+    table = re.sub(r"\(figures/(fig\w+)\.png\)", r"(figures/index.md#\1)", claims[1] if claims else "")
+    index.write_text(index.read_text().replace("CLAIMS\n", table))
 
 
 def notebook(path: Path) -> str:

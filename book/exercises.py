@@ -49,7 +49,6 @@ def main() -> None:
         NotebookClient(notebook, resources=where, **options).execute()
         for cell in notebook.cells:
             cell.metadata.pop("execution", None)
-        notebook.metadata.get("language_info", {}).pop("version", None)
         nbformat.write(notebook, solved)
         print(generate(solved, NOTEBOOKS / "exercises").relative_to(NOTEBOOKS))
 

@@ -109,7 +109,7 @@ def check(
 
 def _png(figure: Figure, alt: str) -> tuple[bytes, str]:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=90)
+    figure.savefig(buffer, format="png", dpi=130)
     plt.close(figure)
     return buffer.getvalue(), alt
 

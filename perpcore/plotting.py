@@ -186,8 +186,9 @@ def save_figure(
 
 
 def show(fig: Figure, *, caption: str = "", alt: str) -> None:
-    """Display a figure with its alternative text, its caption below it, and close it."""
-    display(fig, metadata=dict.fromkeys(("image/png", "image/jpeg"), {"alt": alt}))
+    """Display a figure at 137 pixels per inch, with its alternative text and its caption below it, and close it."""
+    spoken = {"alt": alt, "width": round(137 * fig.get_figwidth())}  # 959 for `WIDTH`: as wide as JupyterLab's cells
+    display(fig, metadata=dict.fromkeys(("image/png", "image/jpeg"), spoken))
     if caption:
         display(Markdown(f"*{caption}*"))
     plt.close(fig)
@@ -204,8 +205,7 @@ def wide_table(rows: list[dict[str, Any]], metrics: dict[str, str], digits: dict
         d, star = digits.get(row.metric, 3), "*" if row.get("p_holm", 1) < 0.05 else ""
         return f"{row['mean']:.{d}f}{star} [{row.low:.{d}f}, {row.high:.{d}f}]"
 
-    table = pd.DataFrame(rows)
-    table = table.assign(cell=table.apply(cell, axis=1), loss=table.loss.map(lambda name: LABELS.get(name, name)))
+    table = pd.DataFrame(rows).assign(cell=lambda t: t.apply(cell, axis=1), loss=lambda t: t.loss.replace(LABELS))
     index = [c for c in ("anatomy", "R", "loss", "metric") if c in table]
     wide = table.set_index(index)["cell"].unstack(sort=False)
     return wide[list(metrics)].rename(columns=metrics)

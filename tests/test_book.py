@@ -26,8 +26,11 @@ def test_the_book_builds_without_warnings_and_stands_alone() -> None:
         text = page.read_text()
         assert not re.findall(r"<(?:script|img|iframe)[^>]* src=\"https?://[^\"]+", text), page
         assert not re.findall(r"<link[^>]* rel=\"stylesheet\"[^>]* href=\"https?://", text), page
-        for link in re.findall(r"<a [^>]*href=\"([^\"#:?]+)[\"#]", text):
-            assert (page.parent / unquote(link)).exists(), f"{page}: {link}"
+        for link, place in re.findall(r"<a [^>]*href=\"([^\"#:?]*)#?([^\":?]*)\"", text):
+            target = page.parent / unquote(link) if link else page
+            assert target.exists(), f"{page}: {link}"
+            if place:
+                assert f'id="{unquote(place)}"' in target.read_text(), f"{page}: {link}#{place}"
 
 
 def test_exercises_of_an_unknown_notebook_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

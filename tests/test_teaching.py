@@ -38,6 +38,14 @@ def run(path: Path) -> list[str]:
     return printed
 
 
+def test_no_notebook_is_marked_as_changed_when_it_is_opened() -> None:
+    """JupyterLab writes what the kernel says of itself into a notebook; what already stands there changes nothing."""
+    for path in (ROOT / "notebooks").rglob("[0-9]*.ipynb"):
+        metadata = nbformat.read(path, as_version=4).metadata
+        assert metadata.kernelspec == {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+        assert metadata.language_info.version.startswith("3.11."), path
+
+
 def test_every_notebook_has_exercises() -> None:
     chapters = [p.name for p in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))]
     assert [p.name for p in SOLVED] == chapters

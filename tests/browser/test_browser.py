@@ -7,6 +7,7 @@ browser; is skipped, with a reason, without them.
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shutil
 import socket
@@ -143,24 +144,79 @@ def move_a_slider(page: object) -> None:
     pytest.fail("the slider moved and the figure did not change")
 
 
-def test_exercises_open_in_jupyterlab(browser: object, lab: tuple[str, Path]) -> None:
-    """Within JupyterLab's root, as the links of the notebooks say."""
-    address, _ = lab
+@pytest.mark.parametrize("folder", ["", "exercises/", "solved/"])
+def test_every_link_works_in_jupyterlab_and_opening_changes_nothing(
+    browser: object, lab: tuple[str, Path], folder: str
+) -> None:
+    address, work = lab
     page = browser.new_page()
-    page.goto(f"{address}/lab/tree/exercises/01_geometry.ipynb?token={TOKEN}&reset")
-    page.get_by_role("heading", name="Write the rejection").first.wait_for(timeout=60_000)
+    for path in sorted((work / folder).glob("[0-9]*.ipynb")):
+        before = path.read_bytes()
+        page.goto(f"{address}/lab/tree/{folder}{path.name}?token={TOKEN}&reset", timeout=120_000)
+        page.get_by_text(re.compile(r"\| Idle")).wait_for(timeout=120_000)
+        links = page.locator(f".jp-RenderedMarkdown a[href^='{address}']").evaluate_all("a => a.map(x => x.href)")
+        local = {link for link in links if "/files/" in link}
+        assert local, path
+        for link in local:
+            assert page.request.get(link).ok, f"{folder}{path.name}: {link}"
+        page.wait_for_timeout(1000)
+        if nbformat.read(path, 4).metadata.language_info.version == platform.python_version():
+            assert not page.locator(".jp-mod-dirty").count(), f"{folder}{path.name} is marked as changed"
+        assert path.read_bytes() == before
+        login = {"Authorization": f"token {TOKEN}"}
+        for session in page.request.get(f"{address}/api/sessions", headers=login).json():
+            page.request.delete(f"{address}/api/sessions/{session['id']}", headers=login)
+    page.close()
+
+
+def test_figures_fill_jupyterlab(browser: object, lab: tuple[str, Path]) -> None:
+    address, _ = lab
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.goto(f"{address}/lab/tree/08_ablations.ipynb?token={TOKEN}&reset", timeout=120_000)
+    image = page.locator(".jp-RenderedImage img").first
+    image.wait_for(timeout=60_000)
+    share = image.evaluate("i => i.clientWidth / i.closest('.jp-OutputArea-output').clientWidth")
+    assert share > 0.95
     page.close()
 
 
 @pytest.mark.parametrize("folder", ["", "exercises", "solved"])
 def test_links_of_the_notebooks_lead_somewhere(folder: str) -> None:
-    """Within notebooks/, which is JupyterLab's root, or to the project's figures."""
+    """Within notebooks/, which is JupyterLab's root."""
     for path in (ROOT / "notebooks" / folder).glob("*.ipynb"):
         text = "\n".join(c.source for c in nbformat.read(path, 4).cells if c.cell_type == "markdown")
         for link in re.findall(r"\]\(([^)#:]+)\)", text):
             found = (path.parent / link).resolve()
             assert found.exists(), f"{path.name}: {link}"
-            assert found.is_relative_to(ROOT / "notebooks") or "figures" in link, link
+            assert found.is_relative_to(ROOT / "notebooks"), link
+
+
+@pytest.mark.parametrize("width", [1200, 390])
+def test_nothing_is_cut_on_any_page_of_the_book(browser: object, width: int) -> None:
+    if not (HTML / "index.html").exists():
+        pytest.skip("the book is not built (make book)")
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.route(re.compile("mathjax"), lambda route: route.abort())  # the slow part; formulas have their own test
+    for path in sorted(HTML.rglob("*.html")):
+        page.goto(path.as_uri(), timeout=120_000, wait_until="domcontentloaded")
+        if not page.locator("article").count():
+            continue  # an index of modules
+        page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+        cut = page.locator("article pre").evaluate_all(
+            "all => all.filter(p => p.scrollWidth > p.clientWidth + 1).map(p => p.innerText)"
+        )
+        assert not cut, f"{path.name}: {cut[0][:200]}"
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path.name
+    page.close()
+
+
+def test_the_book_can_be_searched(browser: object) -> None:
+    if not (HTML / "index.html").exists():
+        pytest.skip("the book is not built (make book)")
+    page = browser.new_page()
+    page.goto((HTML / "search.html").as_uri() + "?q=rejection", timeout=60_000)
+    page.locator("#search-results li a", has_text="Geometry").first.wait_for(timeout=20_000)
+    page.close()
 
 
 PAGES = {

@@ -94,7 +94,7 @@ def checked(project: Path) -> dict[Path, str]:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_committed_outputs_are_true(path: Path, checked: dict[Path, str], project: Path) -> None:
-    """nbval compares the cells marked NBVAL_CHECK_OUTPUT with what they print now."""
+    """nbval compares the cells tagged nbval-check-output with what they print now."""
     assert not checked[path], checked[path]
     assert not (project / "data" / "runs" / "full").exists(), "precomputed results are missing"
 
@@ -135,4 +135,9 @@ def test_notebooks_keep_the_houses_form(path: Path) -> None:
                 assert len(image) * 3 / 4 < 150_000
                 assert not image or output.metadata[kind]["alt"], "a picture without alternative text"
     assert not {"papermill", "widgets"} & set(notebook.metadata)
+    for cell in code:  # folded in JupyterLab as in the book
+        tags = cell.metadata.get("tags", [])
+        assert ("hide-input" in tags) == cell.metadata.get("jupyter", {}).get("source_hidden", False), cell.id
+        assert ("scroll-output" in tags) == cell.metadata.get("scrolled", False), cell.id
+        assert "hide-input" in tags or not cell.source.startswith(("plotting.save_", "plotting.show(")), cell.id
     assert not [c for c in code if "injected-parameters" in c.metadata.get("tags", [])]
