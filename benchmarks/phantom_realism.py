@@ -20,7 +20,7 @@ from side_by_side import table
 
 from perpcore.data.kspace import crop_center, fft2c, ifft2c
 from perpcore.data.phantoms import KINDS, generate
-from perpcore.data.readers import read_kspace
+from perpcore.data.readers import read_single
 
 ROWS: list[list[object]] = []
 
@@ -90,11 +90,13 @@ def main() -> None:
             images = generate(range(args.count), size, seed=7, kind=kind).image.numpy()
             report(f"generated {kind}, {size}²", list(images))
         if head.exists():
-            report(f"measured head, spin echo, {size}²", [ifft2c(crop_center(read_kspace(head), size)).numpy()])
+            report(
+                f"measured head, spin echo, {size}²", [ifft2c(crop_center(read_single(head, "kspace"), size)).numpy()]
+            )
         for echo in (0, 1) if abdomen.exists() else ():
             report(f"measured abdomen, echo {echo + 1}, {size}²", measured_abdomens(abdomen, echo, size))
     if head.exists():
-        report("measured head, spin echo, 256²", [ifft2c(read_kspace(head)).numpy()])
+        report("measured head, spin echo, 256²", [ifft2c(read_single(head, "kspace")).numpy()])
     print("Median (5 % … 95 %).\n")
     table(["images", "n", "circular SD (rad)", "gradient (rad/px)", "residual (rad)"], ROWS)
 

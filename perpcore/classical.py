@@ -31,8 +31,7 @@ def filtered(batch: ReconBatch, sigma: float, threshold: float) -> Images:
     blurred = ndimage.gaussian_filter(plain.cpu().numpy(), (0, sigma, sigma), mode="constant", radius=(0, 3, 3))
     image = torch.from_numpy(blurred).to(plain.device)
     local = functional.avg_pool2d(image.abs().unsqueeze(1), 3, 1, 1).squeeze(1)
-    kept: Images = image * (local > threshold * local.amax((-2, -1), keepdim=True))
-    return kept
+    return image * (local > threshold * local.amax((-2, -1), keepdim=True))
 
 
 def wavelet(batch: ReconBatch, weight: float) -> Images:

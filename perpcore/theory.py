@@ -19,12 +19,11 @@ def texture(size: int = 16, seed: int = 0) -> Tensor:
     return torch.from_numpy(magnitude / magnitude.max() * np.exp(1j * phase))
 
 
-def landscape(loss: nn.Module | str, ratio: np.ndarray, angle: np.ndarray, target: Tensor | None = None) -> np.ndarray:
+def landscape(loss: nn.Module | str, ratio: np.ndarray, angle: np.ndarray) -> np.ndarray:
     """Loss over ratios |Ŷ|/|Y| and angles Δφ (rad); (len(angle), len(ratio))."""
-    target = texture() if target is None else target
     factors = torch.from_numpy(ratio * np.exp(1j * angle[:, None])).flatten()
-    preds = factors[:, None, None] * target
-    values: Tensor = torch.func.vmap(_named(loss), in_dims=(0, None))(preds, target)
+    preds = factors[:, None, None] * texture()
+    values: Tensor = torch.func.vmap(_named(loss), in_dims=(0, None))(preds, texture())
     return values.detach().reshape(len(angle), len(ratio)).numpy()
 
 

@@ -130,19 +130,16 @@ def provenance(device: torch.device, seconds: float, memory_gb: float) -> dict[s
     """Say where and with what a result was made."""
     # Kernels for other instructions add in another order, and so give other bits.
     instructions = torch.backends.cpu.get_cpu_capability()
+    describe = ["git", "-C", str(project_root()), "describe", "--always", "--dirty"]
+    try:
+        commit = subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = "unknown"
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "machine": f"{platform.system()} {platform.machine()} ({instructions}), {os.cpu_count()} CPU cores",
         "threads": torch.get_num_threads(), "python": platform.python_version(), "torch": torch.__version__,
-        "numpy": np.__version__, "perpcore": perpcore.__version__, "commit": _git_commit(),
+        "numpy": np.__version__, "perpcore": perpcore.__version__, "commit": commit,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 1), "peak_memory_gb": round(memory_gb, 2),
     }  # fmt: skip
-
-
-def _git_commit() -> str:
-    command = ["git", "-C", str(project_root()), "describe", "--always", "--dirty"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"

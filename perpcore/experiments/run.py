@@ -57,7 +57,7 @@ def train(config: Config, device: str = "auto", *, path: Path | None = None, pro
         model, training = build_model(config, pretrained(config)).train().to(where), data("train")
 
         def validate(network: nn.Module) -> dict[str, float]:
-            table = evaluate(of_network(network), validation, config.n_validation, size).metrics
+            table = evaluate(lambda batch, _: network(*batch.inputs), validation, config.n_validation, size).metrics
             return {str(k): float(v) for k, v in table.iloc[:, 2:].mean().items()}
 
         history = fit(
@@ -67,7 +67,8 @@ def train(config: Config, device: str = "auto", *, path: Path | None = None, pro
             checkpoint=checkpoint, identity=json.dumps([files.RESULTS_VERSION, asdict(config)]),
             progress=config.name if progress else "",
         )  # fmt: skip
-        predict, learnt = of_network(model), {"parameters": parameter_count(model)}
+        predict = lambda batch, acceleration: model(*batch.inputs)  # noqa: E731
+        learnt = {"parameters": parameter_count(model)}
         weights = {name: value.cpu() for name, value in model.state_dict().items()}
     with torch.no_grad():
         tested = evaluate(predict, test, config.n_test, size)
@@ -161,11 +162,6 @@ class Evaluation(NamedTuple):
 
 
 Predict = Callable[[Any, int], Tensor]  # from a batch and its acceleration
-
-
-def of_network(model: nn.Module) -> Predict:
-    """Predict with a network, which does not know the acceleration."""
-    return lambda batch, acceleration: model(*batch.inputs)
 
 
 def evaluate(predict: Predict, data: Sequence[Samples[Any]], count: int, batch_size: int) -> Evaluation:

@@ -13,14 +13,16 @@ from perpcore.data.readers.open import combined_image, image_shape, open_file, o
 KNOWN = ("fov_mm", "recon_fov_mm", "padding", "acquisition", "phase_unit", "partner", "affine")
 
 
-def read_kspace(path: Path | str, **options: Any) -> Tensor:
-    """Centred k-space (row, column), complex64, of a file with one slice of one coil; raises as `open_file`."""
-    return _single(path, domain="kspace", **options)
+def read_single(path: Path | str, domain: str, **options: Any) -> Tensor:
+    """Centred "kspace", or "image" (a magnitude, too), complex64 (row, column), of a file with one slice of one coil.
 
-
-def read_image(path: Path | str, **options: Any) -> Tensor:
-    """Magnitude or complex image (row, column), as complex64, of a file with one slice; raises as `open_file`."""
-    return _single(path, domain="image", **options)
+    Raises as `open_file`.
+    """
+    volumes = open_file(path, domain=domain, **options)
+    if [v.shape[:2] for v in volumes] != [(1, 1)]:
+        found = ", ".join(f"{v.key or 'array'} {v.shape}" for v in volumes)
+        raise UnreadableFileError(f"{path}: expected one slice of one coil, got {found}")
+    return volumes[0].read(0)[0]
 
 
 def describe(source: Path | str, *, size: int | None = None, **options: Any) -> str:
@@ -72,11 +74,3 @@ def _training(volume: Volume, size: int | None) -> str:
         steps.append(f"cropped in k-space to {size} × {size}")
         steps += [f"pixels of shape {height} : {width}"] * (height != width)
     return ", ".join([*steps, "maximum scaled to 1, split by subject"])
-
-
-def _single(path: Path | str, **options: Any) -> Tensor:
-    volumes = open_file(path, **options)
-    if [v.shape[:2] for v in volumes] != [(1, 1)]:
-        found = ", ".join(f"{v.key or 'array'} {v.shape}" for v in volumes)
-        raise UnreadableFileError(f"{path}: expected one slice of one coil, got {found}")
-    return volumes[0].read(0)[0]

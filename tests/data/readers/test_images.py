@@ -20,8 +20,7 @@ from perpcore.data.readers import (
     is_undersampled,
     open_file,
     preview,
-    read_image,
-    read_kspace,
+    read_single,
     require_fully_sampled,
 )
 
@@ -78,7 +77,7 @@ def test_the_measured_brain_is_input_alone(measured_data: Path) -> None:
 
 
 def test_measured_head_slice(measured_data: Path) -> None:
-    kspace = read_kspace(measured_data / "larson/se_t1_sag_data.mat")
+    kspace = read_single(measured_data / "larson/se_t1_sag_data.mat", "kspace")
     assert kspace.shape == (256, 256) and kspace.dtype == torch.complex64
     size = ifft2c(kspace).abs()
     # Centred DC: the head is in the middle, the corners are dark.
@@ -90,12 +89,12 @@ def test_kspace_of_one_slice(tmp_path: Path) -> None:
     np.save(tmp_path / "k.npy", kspace)
     scipy.io.savemat(tmp_path / "k.mat", {"data": kspace, "info": np.ones(3)})
     for name in ("k.npy", "k.mat"):
-        np.testing.assert_array_equal(read_kspace(tmp_path / name), kspace)
+        np.testing.assert_array_equal(read_single(tmp_path / name, "kspace"), kspace)
     write_fastmri(tmp_path / "many.h5")
     with pytest.raises(UnreadableFileError, match="many.h5: expected one slice .*kspace .3, 1"):
-        read_kspace(tmp_path / "many.h5")
+        read_single(tmp_path / "many.h5", "kspace")
     with pytest.raises(UnreadableFileError, match="many.h5: expected image, got kspace"):
-        read_image(tmp_path / "many.h5")
+        read_single(tmp_path / "many.h5", "image")
 
 
 def test_images_of_every_format(tmp_path: Path) -> None:
@@ -104,12 +103,12 @@ def test_images_of_every_format(tmp_path: Path) -> None:
     scipy.io.savemat(tmp_path / "b.mat", {"data": image * 1j})
     write_nifti(tmp_path / "c.nii.gz", image.T[..., None])
     for name in ("a.npy", "b.mat", "c.nii.gz"):
-        read = read_image(tmp_path / name)
+        read = read_single(tmp_path / name, "image")
         assert read.dtype == torch.complex64
         np.testing.assert_allclose(read.abs(), image, atol=1e-6)
     np.save(tmp_path / "zero.npy", np.zeros((32, 32)))
     with pytest.raises(ValueError, match="zero.npy: slice 0: is zero everywhere"):
-        read_image(tmp_path / "zero.npy")
+        read_single(tmp_path / "zero.npy", "image")
 
 
 def test_describes_and_draws(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from files import write_nifti
 from PIL import Image
 
-from perpcore.data.readers import UnreadableFileError, open_file, open_source, preview, read_image
+from perpcore.data.readers import UnreadableFileError, open_file, open_source, preview, read_single
 
 SHAPE = (10, 8, 3)
 RNG = np.random.default_rng(0)
@@ -130,8 +130,8 @@ def test_an_image_with_its_phase_takes_the_unit(tmp_path: Path) -> None:
     write_nifti(tmp_path / "x_mag.nii", MAGNITUDE[..., :1])
     write_nifti(tmp_path / "x_ph.nii", np.full((10, 8, 1), 90, np.int16))
     with pytest.raises(UnreadableFileError, match="--phase-unit"):
-        read_image(tmp_path / "x_mag.nii")
-    image = read_image(tmp_path / "x_mag.nii", phase_unit="degrees")
+        read_single(tmp_path / "x_mag.nii", "image")
+    image = read_single(tmp_path / "x_mag.nii", "image", phase_unit="degrees")
     np.testing.assert_allclose(image, 1j * MAGNITUDE[..., 0].T, atol=1e-5)
 
 
