@@ -54,7 +54,8 @@ def train(
     """Train runs; continue where they were interrupted, pass over those that are done.
 
     Args:
-        what: "all", a comparison (recon or one of its two, brain and abdomen; registration), or the name of one run.
+        what: "all", a comparison (recon or one of its three, brain, abdomen and mixture; registration), or the name of
+            one run.
         preset: Size of the experiments.
         device: "auto", "cpu", "cuda" or "mps".
         workers: Runs at a time; 0: one per CPU core (at most 8), one on a GPU.
