@@ -101,7 +101,7 @@ def test_claims_are_printed_and_compared(empty_project: Path, capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["train", "nonsense", "--preset", "smoke"], "what: expected all, recon, registration"),
+        (["train", "nonsense", "--preset", "smoke"], "what: expected all, recon, mixture, registration"),
         (["train", "recon", "--preset", "smoke", "--loss", "l7"], "loss: expected one of l1, l2"),
         (["train", "recon", "--preset", "smoke", "--device", "quantum"], "device: 'quantum'"),
         (["train", "brain", "--data", "x.h5"], "what: expected recon or registration"),

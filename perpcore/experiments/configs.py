@@ -245,7 +245,7 @@ def registration_configs(preset: str = "quick", **changes: Any) -> list[Registra
 def mixture_configs(preset: str = "quick") -> list[ReconConfig]:
     """List the networks of notebook 11: each loss, trained on a mixture of accelerations, phase roughness and noise."""
     base = replace(RECON[preset], n_test=max(RECON[preset].n_test // 4, 1), **MIXTURE)
-    seeds_and_losses = product(range((SEEDS[preset] + 1) // 2), RECON_LOSSES)
+    seeds_and_losses = product(range(SEEDS[preset]), RECON_LOSSES)
     return [weighted(replace(base, seed=seed, loss=loss)) for seed, loss in seeds_and_losses]
 
 
