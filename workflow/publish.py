@@ -19,6 +19,7 @@ from perpcore.experiments.configs import COMPARISONS
 from perpcore.experiments.results import (
     RESULTS_VERSION,
     Result,
+    own_path,
     own_results,
     precomputed_folder,
     precomputed_path,
@@ -59,6 +60,9 @@ def publish(preset: str, only: str = "") -> list[Path]:
         result.weights = {name: weight.bfloat16().half() for name, weight in result.weights.items()}
         write_result(path, result)
         written.append(path)
+    for table in own_path(results[0].config).parent.glob("*.csv"):  # experiments of notebook 11
+        written.append(precomputed_folder(preset) / table.name)
+        write_atomically(written[-1], table.read_bytes())
     if not only:
         written.append(precomputed_folder(preset) / "trials.csv")
         write_atomically(written[-1], trials.to_csv(index=False).encode())
