@@ -35,7 +35,7 @@ def publish(preset: str, only: str = "") -> list[Path]:
     """Copy all own results of a preset, or those of `only` one comparison, to the folders that are in git.
 
     Nothing is written where one is missing; the error names it. To keep the files small, examples are of seed 0 only,
-    and U-Nets have no weights but those of the best in data/pretrained/.
+    U-Nets and mixtures have no weights but those of the best in data/pretrained/.
     """
     results = own_results(
         [c for runs_of in COMPARISONS.values() for c in runs_of(preset) if only in ("", c.comparison)]
@@ -54,7 +54,7 @@ def publish(preset: str, only: str = "") -> list[Path]:
         path = precomputed_path(result.config)
         if result.config.seed:
             result.examples = {}
-        if result.config.network[0] == "UNet":
+        if result.config.network[0] == "UNet" or result.config.comparison == "mixture":
             result.weights = {}
         # The 8 significant bits of bfloat16 compress better.
         result.weights = {name: weight.bfloat16().half() for name, weight in result.weights.items()}
