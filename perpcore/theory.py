@@ -22,8 +22,8 @@ def texture(size: int = 16, seed: int = 0) -> Tensor:
 def landscape(loss: nn.Module | str, ratio: np.ndarray, angle: np.ndarray) -> np.ndarray:
     """Loss over ratios |Ŷ|/|Y| and angles Δφ (rad); (len(angle), len(ratio))."""
     factors = torch.from_numpy(ratio * np.exp(1j * angle[:, None])).flatten()
-    preds = factors[:, None, None] * texture()
-    values: Tensor = torch.func.vmap(_named(loss), in_dims=(0, None))(preds, texture())
+    target = texture()
+    values: Tensor = torch.func.vmap(_named(loss), in_dims=(0, None))(factors[:, None, None] * target, target)
     return values.detach().reshape(len(angle), len(ratio)).numpy()
 
 
