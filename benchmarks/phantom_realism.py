@@ -19,7 +19,7 @@ from scipy import ndimage
 from side_by_side import table
 
 from perpcore.data.kspace import crop_center, fft2c, ifft2c
-from perpcore.data.phantoms import KINDS, generate
+from perpcore.data.phantoms import ROUGHNESS, generate
 from perpcore.data.readers import read_single
 
 ROWS: list[list[object]] = []
@@ -86,7 +86,7 @@ def main() -> None:
     args = parser.parse_args()
     head, abdomen = args.data / "larson" / "se_t1_sag_data.mat", args.data / "abdomen_gre.h5"
     for size in (64, 128):
-        for kind in KINDS:
+        for kind in ROUGHNESS:
             images = generate(range(args.count), size, seed=7, kind=kind).image.numpy()
             report(f"generated {kind}, {size}²", list(images))
         if head.exists():

@@ -21,7 +21,6 @@ from perpcore.experiments.trials import all_configs
 from perpcore.models import load_pretrained
 from perpcore.reconstruct import reconstruct as run_network
 from perpcore.reconstruct import save_images
-from perpcore.training import pick_device
 
 
 def data(
@@ -49,7 +48,8 @@ def data(
 def train(
     what: tyro.conf.Positional[str], preset: Literal["smoke", "quick", "full", "paper"] = "quick",
     device: str = "auto", workers: int = 0, list_only: bool = False, data: str = "", loss: str = "",
-    test_subjects: tuple[str, ...] = (), skip_bad: bool = False, **reading: Unpack[Options],
+    test_subjects: tuple[str, ...] = (), skip_bad: bool = False,
+    precision: Literal["float32", "bfloat16"] = "float32", **reading: Unpack[Options],
 ) -> None:  # fmt: skip
     """Train runs; continue where they were interrupted, pass over those that are done.
 
@@ -64,6 +64,7 @@ def train(
         loss: Only this loss.
         test_subjects: Subjects of `data` (patients, sessions) that are kept for testing.
         skip_bad: Report files and slices of `data` that cannot be read, and go on without them.
+        precision: Of the networks' convolutions while they train; the losses stay in float32.
         reading: What the files do not say of themselves.
     """
     configs: list[Any] = [c for c in all_configs(preset) if what in ("all", c.task, c.comparison, c.name)]
@@ -85,9 +86,7 @@ def train(
             state = next((state for state, path in paths.items() if path.exists()), "missing")
             print(f"{config.name:<60} {state}")
         return
-    if preset == "paper" and pick_device(device).type == "cpu":
-        print("preset paper is made for a GPU: on a CPU it takes weeks; full is the largest for one")
-    train_all(configs, device, workers)
+    train_all(configs, device, workers, precision)
     if len(configs) == 1 and (result := load_result(own_path(configs[0]), configs[0])):
         print(result.metrics.groupby("acceleration").mean().drop(columns="image").round(4).to_string())
     print(f"{len(configs)} results in {own_path(configs[0]).parent}")

@@ -101,7 +101,7 @@ def _corrected(image: Images, correct: Callable[[Tensor], Tensor], multiple: int
     rows, columns = image.shape[-2:]
     x = torch.view_as_real(image).to(dtype).permute(0, 3, 1, 2)
     x = functional.pad(x, (0, -columns % multiple, 0, -rows % multiple))
-    x = correct(x.contiguous(memory_format=torch.channels_last))[..., :rows, :columns]
+    x = correct(x.contiguous(memory_format=torch.channels_last))[..., :rows, :columns].to(dtype)
     return image + torch.complex(x[:, 0], x[:, 1])
 
 

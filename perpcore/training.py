@@ -43,7 +43,7 @@ def cosine_schedule(step: int, steps: int, peak: float) -> float:
 def fit(
     model: nn.Module, loss: nn.Module, draw: Callable[[int], Any], validate: Callable[[nn.Module], dict[str, float]],
     *, steps: int, learning_rate: float, validate_every: int = 100, warmup: tuple[int, nn.Module] | None = None,
-    checkpoint: Path | None = None, identity: str = "", progress: str = "",
+    checkpoint: Path | None = None, identity: str = "", progress: str = "", precision: str = "float32",
 ) -> History:  # fmt: skip
     """Train `model` in place with AdamW.
 
@@ -52,6 +52,7 @@ def fit(
     `validate` takes the model and returns metrics, every `validate_every` steps and at the end. `warmup` is a number of
     first steps to train with another loss, and that loss. `checkpoint` is a file to continue from, written at every
     validation; that of another `identity` is not used. `progress` is the name before the progress bar; no bar without.
+    `precision` of convolutions in training: "float32" (on a GPU TF32) or "bfloat16"; the loss stays in float32.
 
     Returns columns "step", "loss" (mean since the last row) and one per validation metric. Raises FloatingPointError
     naming step and checkpoint, and ValueError naming a damaged checkpoint.
@@ -70,7 +71,9 @@ def fit(
             group["lr"] = cosine_schedule(step, steps, learning_rate)
         batch = draw(step)
         objective = warmup[1] if warmup is not None and step < warmup[0] else loss
-        value = objective(model(*batch.inputs), batch.target)
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            pred = model(*batch.inputs)
+        value = objective(pred, batch.target)
         optimizer.zero_grad()
         value.backward()
         nn.utils.clip_grad_norm_(parameters, CLIP_NORM)

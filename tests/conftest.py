@@ -6,6 +6,10 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
+# The tensors are tiny, and threads that wait for a busy core take a hundred times as long; for processes that tests
+# start, too. Before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import matplotlib
 import pytest
 import torch

@@ -45,7 +45,7 @@ def test_training_and_evaluation_keep_the_annotated_shapes() -> None:
         for name in wanted:
             train(replace(configs[name], steps=2, validate_every=1), "cpu", progress=False)
         maps = coils.simulate_csm(32, 3, np.random.default_rng(0))
-        coils.walsh_csm(maps, 16)
+        coils.walsh_csm(maps)
         field = motion.respiratory(range(2), 16, dims=3)
         motion.jacobian_determinant(field)
         motion.warp(torch.ones(2, 16, 16, 16) * 1j, field)

@@ -36,9 +36,9 @@ def run(path: Path, out: Path, parameters: dict[str, object]) -> str:
 
 def main(preset: str = "full", own_runs: bool = False, data: str = "", test_subjects: tuple[str, ...] = (),
          only: str = "", device: str = "auto", workers: int = 2, commit: bool = False) -> None:  # fmt: skip
-    """Draw what the notebooks matching `only` make: from precomputed results to figures/drawn/,
+    """Draw what the notebooks matching `only` make: from precomputed results to figures/drawn/ (or another PRESET/),
     from `own_runs` to figures/PRESET/, of own `data` to figures/own/, with `commit` to figures/."""
-    began, name = time.perf_counter(), "own" if data else preset if own_runs else "drawn"
+    began, name = time.perf_counter(), "own" if data else preset if own_runs or preset != "full" else "drawn"
     out, executed = ROOT / "figures" / ("" if commit else name), ROOT / "data" / "executed" / name
     [folder.mkdir(parents=True, exist_ok=True) for folder in (out, executed)]
     parameters = {"preset": preset, "own_runs": own_runs or bool(data), "device": device, "widgets": False,

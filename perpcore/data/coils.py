@@ -42,14 +42,12 @@ def solve_sense(
     Solves (AᴴA + λ) x = Aᴴy + λ x₀ for `adjoint` Aᴴy, `weight` λ and `start` x₀ (zero, if not given), from which the
     `steps` iterations begin; differentiable in all three.
     """
-    # Circular shifts of the image commute with AᴴA, so only the mask is shifted. Where whole columns are sampled, the
-    # transform along the rows' axis cancels too.
+    # Circular shifts of the image commute with AᴴA, so only the mask is shifted.
     sampled = torch.fft.ifftshift(mask, dim=(-2, -1)).unsqueeze(-3)
-    dims = (-1,) if bool((mask == mask[..., :1, :]).all()) else (-2, -1)
 
     def normal(x: Tensor) -> Tensor:
-        kspace = torch.fft.fftn(coil_sensitivities * x.unsqueeze(-3), dim=dims)
-        back = torch.fft.ifftn(kspace * sampled, dim=dims)
+        kspace = torch.fft.fft2(coil_sensitivities * x.unsqueeze(-3))
+        back = torch.fft.ifft2(kspace * sampled)
         total: Tensor = (coil_sensitivities.conj() * back).sum(-3) + weight * x
         return total
 
@@ -70,23 +68,24 @@ def solve_sense(
     return x
 
 
-def simulate_csm(size: int, coils: int, rng: np.random.Generator) -> Complex[Tensor, "{coils} {size} {size}"]:
+def simulate_csm(
+    size: int, coils: int, rng: np.random.Generator, device: torch.device | str = "cpu"
+) -> Complex[Tensor, "{coils} {size} {size}"]:
     """Smooth complex sensitivities (coil, row, column), complex64, of Σ|S|² = 1, of coils on a circle around the image.
 
     Each has the magnitude of a loop's field on its axis, and a slowly varying phase.
     """
     require(coils >= 1 and size >= 1, f"coils, size: expected at least 1, got {coils} and {size}")
-    axis = (np.arange(size) - size // 2) * (2 / size)
-    x, y = axis[None, :], axis[:, None]
-    maps = []
-    for angle in rng.uniform(0, 2 * np.pi) + 2 * np.pi * np.arange(coils) / coils:
-        dx, dy = x - COIL_DISTANCE * np.cos(angle), y - COIL_DISTANCE * np.sin(angle)
-        loop = (1 + (dx**2 + dy**2) / rng.uniform(0.5, 0.8) ** 2) ** -1.5
-        along_x, along_y = rng.uniform(-1, 1, 2)
-        maps.append(loop * np.exp(1j * (rng.uniform(0, 2 * np.pi) + along_x * x + along_y * y)))
-    sensitivities = np.stack(maps)
-    sensitivities /= np.sqrt((np.abs(sensitivities) ** 2).sum(0))
-    return torch.from_numpy(sensitivities.astype(np.complex64))
+    u = rng.uniform
+    angle = u(0, 2 * np.pi) + 2 * np.pi * np.arange(coils) / coils
+    drawn = [(u(0.5, 0.8), u(-1, 1), u(-1, 1), u(0, 2 * np.pi)) for _ in angle]
+    columns = np.column_stack([COIL_DISTANCE * np.cos(angle), COIL_DISTANCE * np.sin(angle), drawn])
+    parameters = torch.from_numpy(columns.T[..., None, None]).float().to(device)
+    coil_x, coil_y, radius, along_x, along_y, offset = parameters
+    x = (torch.arange(size, device=device) - size // 2) * (2 / size)
+    y = x[:, None]
+    loop = (1 + ((x - coil_x) ** 2 + (y - coil_y) ** 2) / radius**2) ** -1.5
+    return torch.polar(loop / loop.square().sum(0).sqrt(), offset + along_x * x + along_y * y)
 
 
 def walsh_csm(kspace: Coils) -> Coils:

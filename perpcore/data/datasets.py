@@ -14,7 +14,7 @@ from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from perpcore._checks import check_choice, require
+from perpcore._checks import check_choice
 from perpcore.data import motion, phantoms
 from perpcore.data.coils import sense_adjoint, sense_forward, simulate_csm
 from perpcore.data.kspace import complex_noise, fft2c, ifft2c, sampling_mask
@@ -129,7 +129,7 @@ class Recon(Samples[ReconBatch]):
         drawn, sd = [], self.target_noise if self.split == "train" else 0.0
         for index in indices:
             mask, noise, rng = self._acquisition([self.seed, index], self.n_coils)
-            csm = simulate_csm(self.size, self.n_coils, rng)
+            csm = simulate_csm(self.size, self.n_coils, rng, images.device)
             drawn.append((mask, noise, csm, self._noise(images.shape[1:], sd, rng)))
         mask, noise, csm, of_target = (torch.stack(x).to(images.device) for x in zip(*drawn, strict=True))
         kspace = (sense_forward(images, csm) + noise) * mask.unsqueeze(1)
@@ -191,7 +191,6 @@ class PhantomMotion(Samples[RegistrationBatch]):
 def scale_to_input(zero_filled: Images, *others: Tensor) -> tuple[Tensor, ...]:
     """Divide all by the zero-filled image's maximum magnitude: known for measured data, where the target is not."""
     scale = zero_filled.abs().amax((-2, -1), keepdim=True)
-    require(bool((scale > 0).all()), "zero_filled: expected images that are not zero everywhere")
     return zero_filled / scale, *(x / scale.reshape(-1, *[1] * (x.ndim - 1)) for x in others)
 
 

@@ -22,7 +22,6 @@ from torch.nn import functional
 from perpcore._checks import check_choice, check_collection, require
 from perpcore.data.motion import warp
 
-KINDS = ("brain", "abdomen")
 ROUGHNESS = {"brain": 0.09, "abdomen": 0.58}
 """SD in rad of the rough phase: with it the phase statistics are those of measured images of the kind."""
 TEXTURE = {"brain": 0.04, "abdomen": 0.08}  # relative SD of the fine magnitude texture
@@ -77,7 +76,7 @@ def generate(
     Returns complex64 images (len(indices), size, size), equal on all devices to 1e-5. Raises ValueError for a kind
     that is not known, and where nilearn's maps are missing.
     """
-    check_choice("kind", kind, KINDS)
+    check_choice("kind", kind, ROUGHNESS)
     check_collection(indices, size)
     rough = ROUGHNESS[kind] if roughness is None else roughness
     fine = TEXTURE[kind] if texture is None else texture
@@ -141,7 +140,7 @@ def _sum_waves(waves: Tensor, axis: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=1)
-def _head() -> Tensor:
+def _head(device: torch.device) -> Tensor:
     """White matter, grey matter, fluid, distance to the brain in mm, on 2 mm voxels; (1, 4, z, y, x)."""
     found = [importlib.util.find_spec(name) for name in ("nilearn", "nibabel")]
     require(None not in found, "brains need nilearn's maps: pip install nilearn nibabel")
@@ -165,7 +164,7 @@ def _head() -> Tensor:
     skull = ndimage.gaussian_filter(ndimage.binary_closing(inside, iterations=5).astype(np.float32), 2) > 0.45
     fluid = (torch.from_numpy(inside | skull).float() - white - grey).clamp(0, 1)
     distance = ndimage.distance_transform_edt(~skull, sampling=2).astype(np.float32)
-    return torch.stack([white, grey, fluid, torch.from_numpy(distance)])[None]
+    return torch.stack([white, grey, fluid, torch.from_numpy(distance)])[None].to(device)
 
 
 def _draw_brain(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -195,7 +194,7 @@ def _draw_brain(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.nd
 
 def _paint_brain(p: Any, position: Tensor, waves: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return complex tissue, phase of the field and head mask of slices."""
-    head = _head().to(position.device)
+    head = _head(position.device)
     warped = position + waves[:, 4:6]
     across, down, centre, rim, *lesions = p.anatomy.unbind(1)
     place = centre[:, :, None, None] + across[:, :, None, None] * warped[:, :1] + down[:, :, None, None] * warped[:, 1:]

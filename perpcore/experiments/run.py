@@ -36,7 +36,9 @@ RECON_BINS = np.linspace(0, 1, 21)  # of |Y| / max |Y|
 MOTION_BINS = np.linspace(0, 1, 13)  # of |u| over the largest amplitude of the data
 
 
-def train(config: Config, device: str = "auto", *, path: Path | None = None, progress: bool = True) -> Result:
+def train(
+    config: Config, device: str = "auto", *, path: Path | None = None, progress: bool = True, precision: str = "float32"
+) -> Result:
     """Make a result in `path`, by default `own_path`: one that is there is returned, a run that was killed goes on."""
     path, where = path or own_path(config), pick_device(device)
     if (done := load_result(path, config)) is not None:
@@ -65,10 +67,10 @@ def train(config: Config, device: str = "auto", *, path: Path | None = None, pro
             validate, steps=config.steps, learning_rate=config.learning_rate, validate_every=config.validate_every,
             warmup=(config.warmup, LOSSES["epe"]()) if isinstance(config, RegistrationConfig) else None,
             checkpoint=checkpoint, identity=json.dumps([files.RESULTS_VERSION, asdict(config)]),
-            progress=config.name if progress else "",
+            progress=config.name if progress else "", precision=precision,
         )  # fmt: skip
         predict = lambda batch, acceleration: model(*batch.inputs)  # noqa: E731
-        learnt = {"parameters": parameter_count(model)}
+        learnt = {"parameters": parameter_count(model), "precision": precision}
         weights = {name: value.cpu() for name, value in model.state_dict().items()}
     with torch.no_grad():
         tested = evaluate(predict, test, config.n_test, size)
@@ -218,7 +220,7 @@ def baseline(config: RegistrationConfig) -> Evaluation:
     return evaluate(lambda batch, acceleration: torch.zeros_like(batch.target), test, config.n_test, config.batch_size)
 
 
-def train_all(configs: Sequence[Config], device: str = "auto", workers: int = 0) -> None:
+def train_all(configs: Sequence[Config], device: str = "auto", workers: int = 0, precision: str = "float32") -> None:
     """Train what has no own result; `workers` 0: one per CPU core (at most 8), or one on a GPU. Prints progress."""
     missing = [c for c in dict.fromkeys(configs) if load_result(own_path(c), c) is None]
     if not missing:
@@ -229,7 +231,7 @@ def train_all(configs: Sequence[Config], device: str = "auto", workers: int = 0)
     print(f"training {len(missing)} of {len(configs)} runs, {count} at a time", flush=True)
     began, work, finished = time.perf_counter(), sum(map(_work, missing)), 0
     with parallel_config("loky", inner_max_num_threads=threads):
-        runs = [delayed(_train_one)(config, device, threads, own_path(config)) for config in missing]
+        runs = [delayed(_train_one)(config, device, threads, own_path(config), precision) for config in missing]
         for done, config in enumerate(Parallel(count, return_as="generator_unordered")(runs), 1):
             finished += _work(config)
             minutes = (time.perf_counter() - began) / 60
@@ -237,9 +239,9 @@ def train_all(configs: Sequence[Config], device: str = "auto", workers: int = 0)
             print(f"{done}/{len(missing)} {config.name} after {minutes:.1f} min, {left:.1f} left", flush=True)
 
 
-def _train_one(config: Config, device: str, threads: int, path: Path) -> Config:
+def _train_one(config: Config, device: str, threads: int, path: Path, precision: str) -> Config:
     torch.set_num_threads(threads)
-    train(config, device, path=path, progress=sys.stdout.isatty())
+    train(config, device, path=path, progress=sys.stdout.isatty(), precision=precision)
     return config
 
 

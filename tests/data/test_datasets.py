@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from perpcore.data import phantoms
 from perpcore.data.coils import sense_adjoint, sense_forward
-from perpcore.data.datasets import FOREGROUND, PhantomMotion, PhantomRecon, Samples, foreground_mask, scale_to_input
+from perpcore.data.datasets import FOREGROUND, PhantomMotion, PhantomRecon, Samples, foreground_mask
 from perpcore.data.kspace import fft2c
 from perpcore.data.motion import warp
 
@@ -125,9 +125,6 @@ def test_the_images_are_those_of_the_anatomy_with_its_roughness(anatomy: str) ->
 def test_wrong_input_is_named() -> None:
     with pytest.raises(ValueError, match="split.*holdout"):
         PhantomRecon("holdout")
-    zeros = torch.zeros(1, 8, 8, dtype=torch.complex64)
-    with pytest.raises(ValueError, match="zero_filled"):
-        scale_to_input(zeros, zeros)
 
 
 def test_foreground_is_what_exceeds_the_threshold() -> None:

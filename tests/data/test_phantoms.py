@@ -12,7 +12,7 @@ from phantom_realism import measured_abdomens, phase_statistics
 
 from perpcore.data import motion, phantoms
 from perpcore.data.kspace import ifft2c
-from perpcore.data.phantoms import KINDS, generate
+from perpcore.data.phantoms import ROUGHNESS, generate
 
 # Of generated images at 64²; "abdomen": of measured ones cropped to 64².
 RANGES = {
@@ -45,7 +45,7 @@ def test_devices_agree() -> None:
     torch.testing.assert_close(gpu.image.cpu(), cpu.image, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ROUGHNESS)
 @pytest.mark.parametrize("size", [64, 96])
 def test_images_are_scaled_and_inside_the_field_of_view(kind: str, size: int) -> None:
     image, mask = generate(range(20), size, seed=1, kind=kind)
@@ -60,7 +60,7 @@ def test_images_are_scaled_and_inside_the_field_of_view(kind: str, size: int) ->
     assert edge.abs().max() < 0.05
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ROUGHNESS)
 def test_phase_is_like_that_of_measured_images(kind: str) -> None:
     statistics = [phase_statistics(i) for i in generate(range(80), 64, seed=5, kind=kind).image]
     for name, (low, high) in RANGES[kind].items():
@@ -70,7 +70,7 @@ def test_phase_is_like_that_of_measured_images(kind: str) -> None:
         assert np.mean(inside) >= SHARES.get((kind, name), 0.8), name
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ROUGHNESS)
 def test_roughness_and_texture_do_what_they_say(kind: str) -> None:
     smooth, rough = (generate(range(8), 64, kind=kind, roughness=r).image for r in (0.0, 0.3))
     assert (smooth.abs() - rough.abs()).abs().max() < 1e-5
@@ -82,7 +82,7 @@ def test_roughness_and_texture_do_what_they_say(kind: str) -> None:
     assert 0.03 < (ratio / ratio.mean()).std() < 0.08
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ROUGHNESS)
 def test_the_anatomy_is_the_same_at_every_matrix_size(kind: str) -> None:
     coarse, fine = (generate(range(8), size, seed=2, kind=kind, roughness=0.0, texture=0.0) for size in (64, 128))
     differ = (coarse.mask != fine.mask[:, ::2, ::2]).float().mean()
@@ -91,7 +91,7 @@ def test_the_anatomy_is_the_same_at_every_matrix_size(kind: str) -> None:
     assert wrong.max() < 0.02
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ROUGHNESS)
 def test_a_displaced_body_is_the_body_warped(kind: str) -> None:
     options = {"seed": 3, "kind": kind, "roughness": 0.0, "texture": 0.0}
     first = generate(range(4), 96, **options)

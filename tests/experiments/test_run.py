@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -46,6 +47,31 @@ from perpcore.models import load_pretrained
 
 SHORT = replace(RECON["smoke"], anatomy="abdomen", steps=2, validate_every=1)
 PAIR = replace(REGISTRATION["smoke"], loss="perp_l2", steps=6, warmup=3, validate_every=3, chans=8)
+
+
+STEPS = [
+    *(c for c in recon_configs("smoke") if c.method not in CLASSICAL and (c.anatomy == "abdomen" or c.loss == "l2")),
+    *(c for c in registration_configs("smoke") if c.loss in ("epe", "perp_l2")),
+]
+
+
+@pytest.mark.parametrize("config", STEPS, ids=lambda c: c.name)
+def test_no_step_waits_for_the_device(config: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tensors of the device "meta" have no values: whatever would fetch one from a GPU raises."""
+    if config.comparison == "brain":
+        pytest.importorskip("nilearn", reason="brains need nilearn (extra experiments)")
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())  # "meta" has none
+    batch = open_data(config, "meta")("train").batch(range(2))
+    model, loss = build_model(config).to("meta"), build_loss(config)
+    value = loss(model(*batch.inputs), batch.target)
+    value.backward()
+    assert value.is_meta and value.dtype == torch.float32 and all(p.grad is not None for p in model.parameters())
+
+
+def test_the_device_meta_notices_waiting() -> None:
+    """Or the test above could not fail."""
+    with pytest.raises(RuntimeError, match="meta"):
+        bool((torch.ones(2, device="meta") > 0).all())
 
 
 @pytest.mark.parametrize("inputs", ["magnitude", "complex"])

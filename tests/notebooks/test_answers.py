@@ -11,7 +11,6 @@ from functools import cache
 
 import nbformat
 import pytest
-import torch
 from answers import ANSWERS, TYPES
 from conftest import ROOT
 from teaching import OPEN, RIGHT, WRONG
@@ -20,15 +19,6 @@ from perpcore.experiments.configs import Config
 
 IMPORTS = "import numpy as np\nimport torch\nfrom fractions import Fraction\nfrom perpcore import PerpLoss\n"
 FOLDER = ROOT / "notebooks" / "exercises"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """The tensors are tiny, and threads that wait for a busy core take a hundred times as long."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module", autouse=True)

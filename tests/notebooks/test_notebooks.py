@@ -18,6 +18,9 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 FIGURES = {p.name for p in (ROOT / "figures").iterdir() if p.suffix in (".json", ".svg", ".png")}
 NEEDS_MEASURED = {"tab06_measured.json", *(f"fig14_real.{kind}" for kind in ("json", "svg", "png"))}
 UNTRAINED = ("fig01_geometry", "fig02_landscape", "fig03_descent", "tab01_properties")
+TOYS = "fig04_bias"  # of notebook 03, the same at every preset
+TRAINS = ("04", "06")  # a network in front of the reader, for a minute
+CHECKED = [path for path in NOTEBOOKS if not path.name.startswith(TRAINS)]
 PARTS = ("## Aim", "## Theory", "## Practical", "## Discussion", "## Quiz")
 
 
@@ -43,10 +46,16 @@ def figures(project: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="session")
 def smoke(project: Path) -> Path:
-    """All figures from own runs at `smoke`."""
-    done = figures(project, "--own-runs", "--preset", "smoke")
+    """All figures from own runs at `smoke`, as `make reproduce` draws them; those of notebook 03 are copied."""
+    folder = project / "figures" / "smoke"
+    folder.mkdir()
+    for path in (project / "figures").glob(f"{TOYS}.*"):
+        shutil.copy(path, folder)
+    command = [sys.executable, "-m", "perpcore", "train", "all", "--preset", "smoke", "--device", "cpu"]
+    subprocess.run(command, cwd=project, check=True, capture_output=True)
+    done = figures(project, "--own-runs", "--preset", "smoke", "--only", "0[^03]|1")
     assert done.returncode == 0, done.stdout + done.stderr
-    return project / "figures" / "smoke"
+    return folder
 
 
 def test_all_notebooks_run_and_every_figure_is_drawn(smoke: Path) -> None:
@@ -78,7 +87,7 @@ def compare(a: object, b: object, tolerance: float) -> None:
 
 @pytest.fixture(scope="session")
 def checked(project: Path) -> dict[Path, str]:
-    """What nbval says of each notebook at its default preset; two at a time, for it takes minutes."""
+    """What nbval says of each notebook at its default preset, but of `TRAINS`; two at a time, for it takes minutes."""
 
     def check(path: Path) -> str:
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval-lax"]
@@ -89,10 +98,10 @@ def checked(project: Path) -> dict[Path, str]:
         return "" if done.returncode == 0 else done.stdout[-3000:]
 
     with ThreadPoolExecutor(2) as pool:
-        return dict(zip(NOTEBOOKS, pool.map(check, NOTEBOOKS), strict=True))
+        return dict(zip(CHECKED, pool.map(check, CHECKED), strict=True))
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", CHECKED, ids=lambda p: p.stem)
 def test_committed_outputs_are_true(path: Path, checked: dict[Path, str], project: Path) -> None:
     """nbval compares the cells tagged nbval-check-output with what they print now."""
     assert not checked[path], checked[path]
@@ -102,12 +111,12 @@ def test_committed_outputs_are_true(path: Path, checked: dict[Path, str], projec
 def test_drawing_from_the_same_results_gives_the_same_bytes(project: Path) -> None:
     drawn = []
     for _ in range(2):
-        done = figures(project, "--only", "05", "--workers", "1")
+        done = figures(project, "--only", "08", "--workers", "1")
         assert done.returncode == 0, done.stderr
         folder = project / "figures" / "drawn"
         drawn.append({p.name: p.read_bytes() for p in folder.iterdir() if p.suffix != ".md"})
         shutil.rmtree(folder)
-    assert len(drawn[0]) >= 14 and drawn[0] == drawn[1]
+    assert len(drawn[0]) >= 6 and drawn[0] == drawn[1]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)

@@ -9,7 +9,6 @@ from typing import Any, TypedDict
 
 import numpy as np
 import torch
-from defusedxml import ElementTree
 from torch import Tensor
 
 from perpcore._checks import require
@@ -122,6 +121,8 @@ def crop_fov(kspace: np.ndarray, axis: int, size: int) -> np.ndarray:
 
 def parse_header(text: bytes | str) -> list[dict[str, Any]]:
     """For each encoding the numbers of `HEADER` that it has, "trajectory" and "patient"; 3D encodings are an error."""
+    from defusedxml import ElementTree
+
     root = ElementTree.fromstring(text)
     patient, encodings = root.findtext("{*}subjectInformation/{*}patientID"), []
     for encoding in root.iterfind("{*}encoding"):

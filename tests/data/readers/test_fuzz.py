@@ -21,7 +21,7 @@ import pytest
 
 from perpcore.data.readers import UnreadableFileError, open_file
 
-COUNT = int(os.environ.get("PERPCORE_FUZZ", "1500"))
+COUNT = int(os.environ.get("PERPCORE_FUZZ", "900"))
 HDF5 = ("fastmri", "calgary", "mrd", "arrays")
 KINDS = (*HDF5, "nifti", "npy", "npz", "mat", "bart")
 
