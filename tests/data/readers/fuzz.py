@@ -2,7 +2,7 @@
 
     python tests/data/readers/fuzz.py FOLDER FIRST COUNT [FORMAT ...]
 
-File number n is the same on every machine. The last line is a JSON object: files per outcome, and
+File number n is the same on every machine. The last line is a JSON object: files per format and outcome, and
 the findings, errors that are not the readers' own. The process may use 2 GiB beside what it starts
 with, and ends by SIGALRM at a file that it does not get through.
 """
@@ -99,9 +99,9 @@ def main(folder: Path, first: int, count: int, kinds: list[str]) -> None:
             for volume in open_file(path, **OPTIONS.get(kind, {})):
                 volume.read(0)
                 volume.read(len(volume) - 1)
-            outcomes["read"] += 1
+            outcomes[f"{kind} read"] += 1
         except UnreadableFileError as error:
-            outcomes["refused"] += 1
+            outcomes[f"{kind} refused"] += 1
             if str(path.with_suffix("")) not in str(error) or "\n" in str(error):
                 findings.append(f"{kind} {number}: not a line that names the file: {error}")
         except Exception as error:
