@@ -18,7 +18,7 @@ reproduce: $(STAMP)
 	$(BIN)/python workflow/agreement.py figures/$(PRESET)
 
 test: $(STAMP) lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

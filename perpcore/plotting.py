@@ -177,6 +177,8 @@ def save_figure(
     has no label in the figure. `alt` is the figure in words, for readers who do not see it; `preset` the size of the
     experiments behind it, "any" where nothing is trained.
     """
+    fig.draw_without_rendering()
+    fig.set_layout_engine("none")  # once laid out, it is drawn three times
     for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
         buffer = io.BytesIO()
         fig.savefig(buffer, format=kind, dpi=150, metadata=metadata)

@@ -27,6 +27,11 @@ NEEDS_BRAINS = pytest.mark.skipif(
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the notebooks, which take longest, so that workers beside them end at about the same time."""
+    items.sort(key=lambda item: item.path.name != "test_notebooks.py")
+
+
 def complex_tensor(*shape: int, seed: int = 0, dtype: torch.dtype = torch.complex128) -> torch.Tensor:
     """Standard complex Gaussian numbers."""
     generator = torch.Generator().manual_seed(seed)

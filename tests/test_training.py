@@ -110,7 +110,7 @@ def test_runs_killed_ten_times_continue_to_the_same_result(tmp_path: Path) -> No
             kills += 1
             reached.append(checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0)
         process.join()
-    assert kills == 20 and len(set(reached)) > 3
+    assert kills == 10 and len(set(reached)) > 2
     weights, history = torch.load(out, weights_only=True)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

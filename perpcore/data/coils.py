@@ -47,9 +47,8 @@ def solve_sense(
 
     def normal(x: Tensor) -> Tensor:
         kspace = torch.fft.fft2(coil_sensitivities * x.unsqueeze(-3))
-        back = torch.fft.ifft2(kspace * sampled)
-        total: Tensor = (coil_sensitivities.conj() * back).sum(-3) + weight * x
-        return total
+        back: Tensor = coil_sensitivities.conj() * torch.fft.ifft2(kspace * sampled)
+        return back.sum(-3) + weight * x
 
     def energy(a: Tensor, b: Tensor) -> Tensor:
         return (a.real * b.real + a.imag * b.imag).sum((-2, -1), keepdim=True)
@@ -80,8 +79,7 @@ def simulate_csm(
     angle = u(0, 2 * np.pi) + 2 * np.pi * np.arange(coils) / coils
     drawn = [(u(0.5, 0.8), u(-1, 1), u(-1, 1), u(0, 2 * np.pi)) for _ in angle]
     columns = np.column_stack([COIL_DISTANCE * np.cos(angle), COIL_DISTANCE * np.sin(angle), drawn])
-    parameters = torch.from_numpy(columns.T[..., None, None]).float().to(device)
-    coil_x, coil_y, radius, along_x, along_y, offset = parameters
+    coil_x, coil_y, radius, along_x, along_y, offset = torch.from_numpy(columns.T[..., None, None]).float().to(device)
     x = (torch.arange(size, device=device) - size // 2) * (2 / size)
     y = x[:, None]
     loop = (1 + ((x - coil_x) ** 2 + (y - coil_y) ** 2) / radius**2) ** -1.5
