@@ -35,11 +35,6 @@ def psnr(pred: Images, target: Images, mask: Mask | None = None) -> PerImage:
     return 10 * torch.log10(size.amax(PIXELS).square() / mse)
 
 
-def nrmse(pred: Images, target: Images, mask: Mask | None = None) -> PerImage:
-    """Return ‖|Ŷ| − |Y|‖ / ‖Y‖ inside the mask."""
-    return (_mean((pred.abs() - target.abs()).square(), mask) / _mean(target.abs().square(), mask)).sqrt()
-
-
 def complex_nrmse(pred: Images, target: Images, mask: Mask | None = None) -> PerImage:
     """Return ‖Ŷ − Y‖ / ‖Y‖ of the complex images inside the mask."""
     return (_mean((pred - target).abs().square(), mask) / _mean(target.abs().square(), mask)).sqrt()
@@ -79,7 +74,6 @@ class Metric(NamedTuple):
 METRICS: dict[str, Metric] = {
     "ssim": Metric(ssim, "SSIM", "higher"),
     "psnr": Metric(psnr, "PSNR (dB)", "higher"),
-    "nrmse": Metric(nrmse, "NRMSE", "lower"),
     "complex_nrmse": Metric(complex_nrmse, "complex NRMSE", "lower"),
     "phase_error": Metric(phase_error, "phase error (rad)", "lower"),
     "magnitude_bias": Metric(magnitude_bias, "magnitude bias", "zero"),

@@ -116,12 +116,17 @@ def own_results(configs: Sequence[Config]) -> list[Result]:
     return results
 
 
-def precomputed_summaries(preset: str) -> dict[str, Summary]:
-    """Read trials.csv of the precomputed results; empty where it is of another version."""
-    path = precomputed_folder(preset) / "trials.csv"
+def precomputed_table(preset: str, name: str) -> pd.DataFrame:
+    """Read NAME.csv of the precomputed results; empty where it is missing or of another `RESULTS_VERSION`."""
+    path = precomputed_folder(preset) / f"{name}.csv"
     table = pd.read_csv(path) if path.exists() else pd.DataFrame({"results_version": []})
+    return table[table.results_version == RESULTS_VERSION].drop(columns="results_version")
+
+
+def precomputed_summaries(preset: str) -> dict[str, Summary]:
+    """Read the precomputed summaries of trials."""
     summaries: dict[str, Summary] = {}
-    for row in table[table.results_version == RESULTS_VERSION].itertuples():
+    for row in precomputed_table(preset, "trials").itertuples():
         summaries.setdefault(row.trial, {})[row.metric] = Interval(row.mean, row.low, row.high)
     return summaries
 

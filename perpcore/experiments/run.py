@@ -272,10 +272,11 @@ def load_or_train_trials(
     trials: Sequence[Trial], *, own_runs: bool = False, device: str = "auto"
 ) -> dict[str, Summary]:
     """Return summaries by `Trial.name`: the precomputed ones, or those of own runs, never both."""
-    found = {} if own_runs else files.precomputed_summaries(trials[0].config.preset)
-    if all(trial.name in found for trial in trials):
-        print(f"{len(trials)} precomputed summaries, preset {trials[0].config.preset}")
-        return found
-    train_all([config for trial in trials for config in trial.configs], device)
-    print(f"{len(trials)} summaries of own runs, preset {trials[0].config.preset}")
-    return {trial.name: files.summarize(files.own_results(trial.configs)) for trial in trials}
+    preset, where = trials[0].config.preset, "precomputed summaries"
+    found = {} if own_runs else files.precomputed_summaries(preset)
+    if not all(trial.name in found for trial in trials):
+        train_all([config for trial in trials for config in trial.configs], device)
+        found = {trial.name: files.summarize(files.own_results(trial.configs)) for trial in trials}
+        where = "summaries of own runs"
+    print(f"{len(trials)} {where}, preset {preset}")
+    return found
