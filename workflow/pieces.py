@@ -90,8 +90,8 @@ def plan(preset: str, measure: bool = False) -> pd.DataFrame:
     rows, known, piece, filled = [], {}, 1, 0.0
     for question, config in ordered(preset):
         # Losses cost little beside the network.
-        alike = replace(config, loss="l2", loss_options=(), seed=0, warmup=0) if config.task == "registration" else (
-            replace(config, loss="l2", loss_options=(), seed=0, anatomy="abdomen"))  # fmt: skip
+        same = {"warmup": 0} if config.task == "registration" else {"anatomy": "abdomen"}
+        alike = replace(config, loss="l2", loss_options=(), weight=1.0, seed=0, **same)
         if alike not in known:
             known[alike] = *cost(alike), cpu_seconds(alike) if measure else float("nan")
         flops, traffic, on_cpu = known[alike]
