@@ -14,7 +14,6 @@ TRIAL: dict[str, dict[str, Any]] = {
 }
 """Trials are smaller than their preset's runs, and never see test images."""
 TRIAL_SEEDS = {"smoke": 1, "quick": 1, "full": 2, "paper": 3}
-
 WEIGHT_GRID = (1.0, 10.0, 100.0, 1000.0)
 
 
