@@ -12,6 +12,7 @@ nibabel. Classical methods are no part of it: `perpcore train` runs them on a CP
 from __future__ import annotations
 
 import argparse
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -123,8 +124,11 @@ def run(preset: str, folder: Path, minutes: float, workers: int, device: str, pr
     child = multiprocessing.get_context("spawn").Process(target=_train, args=(todo, device, workers, precision))
     child.start()
     child.join(60 * (minutes - 0.5) - (time.monotonic() - began))
-    if child.is_alive():
-        os.killpg(child.pid, signal.SIGKILL)  # with its workers; their runs go on from their last checkpoints
+    if child.is_alive():  # the minutes are over; runs go on from their last checkpoints
+        os.kill(child.pid, signal.SIGINT)
+        child.join(10)
+        with contextlib.suppress(ProcessLookupError):  # workers that are left
+            os.killpg(child.pid, signal.SIGKILL)
     elif child.exitcode:
         print(f"training ended with exit code {child.exitcode}", flush=True)
     print("\n".join(f"{path}  {path.stat().st_size / 2**20:.1f} MiB" for path in pack(todo, folder)))
@@ -132,7 +136,8 @@ def run(preset: str, folder: Path, minutes: float, workers: int, device: str, pr
 
 def _train(configs: Sequence[Config], device: str, workers: int, precision: str) -> None:
     os.setsid()
-    train_all(configs, device, workers, precision)
+    with contextlib.suppress(KeyboardInterrupt):
+        train_all(configs, device, workers, precision)
 
 
 def pack(configs: Sequence[Config], folder: Path) -> list[Path]:
