@@ -6,7 +6,8 @@
     python workflow/figures.py --preset paper --only '0[1-7]|10'
 
 A piece needs torch, h5py, numpy, scipy, pandas, joblib, jaxtyping, safetensors and tqdm, and for brains nilearn and
-nibabel. Classical methods are no part of it: `perpcore train` runs them on a CPU, and `keep` takes its folder, too.
+nibabel. Classical methods are no part of it: `perpcore train` runs them on a CPU; their files in data/runs/paper/ are
+to be copied to data/results/paper/.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import os
 import signal
 import tarfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from perpcore.experiments.configs import CLASSICAL, COMPARISONS, Config
+from perpcore.experiments.configs import ANATOMIES, CLASSICAL, COMPARISONS, Config
 from perpcore.experiments.results import load_result, own_path, precomputed_path, write_result
 from perpcore.experiments.run import build_loss, build_model, open_data, train_all
 
@@ -38,11 +39,11 @@ FLOPS, BYTES = 0.3 * 495e12, 0.5 * 3.35e12  # a second: 30 % of an H100's TF32 p
 LARGEST_FILE = 15 * 2**20
 
 QUESTIONS = (
-    ("C2, C4", lambda c: c.comparison in ("brain", "abdomen") and c.label in ("l2", "perp_l2")),
-    ("C5, C6", lambda c: c.comparison in ("brain", "abdomen") and c.label == "ssim"),
-    ("C7", lambda c: c.comparison in ("brain", "abdomen") and c.label == "perp_ssim"),
+    ("C2, C4", lambda c: c.comparison in ANATOMIES and c.label in ("l2", "perp_l2")),
+    ("C5, C6", lambda c: c.comparison in ANATOMIES and c.label == "ssim"),
+    ("C7", lambda c: c.comparison in ANATOMIES and c.label == "perp_ssim"),
     ("C8", lambda c: c.comparison == "registration" and c.label in ("epe", "perp_l2")),
-    ("C10, U-Net", lambda c: c.comparison in ("brain", "abdomen")),
+    ("C10, U-Net", lambda c: c.comparison in ANATOMIES),
     ("other registrations", lambda c: c.comparison == "registration"),
     ("map of notebook 11", lambda c: True),
 )
@@ -67,22 +68,27 @@ class _Traffic(TorchDispatchMode):
         return out
 
 
+def training_step(config: Config, device: str) -> Callable[[], None]:
+    """Prepare a training step, without drawing its data and AdamW."""
+    batch = open_data(config, device)("train").batch(range(config.batch_size))
+    model, loss = build_model(config).to(device), build_loss(config)
+    return lambda: loss(model(*batch.inputs), batch.target).backward()
+
+
 def cost(config: Config) -> tuple[float, float]:
-    """Count the floating-point operations and bytes of a training step, without its data; FFTs as bytes only."""
-    data = open_data(config, "meta")("train")
-    batch, model, loss = data.batch(range(config.batch_size)), build_model(config).to("meta"), build_loss(config)
+    """Count the floating-point operations and bytes of a training step; FFTs as bytes only."""
+    step = training_step(config, "meta")
     with FlopCounterMode(display=False) as flops, _Traffic() as traffic:
-        loss(model(*batch.inputs), batch.target).backward()
+        step()
     return float(flops.get_total_flops()), float(traffic.total)
 
 
 def cpu_seconds(config: Config) -> float:
-    """Measure a training step here, without its data; the second, as the first is slower."""
-    batch = open_data(config)("train").batch(range(config.batch_size))
-    model, loss = build_model(config), build_loss(config)
-    for _ in range(2):
-        began = time.perf_counter()
-        loss(model(*batch.inputs), batch.target).backward()
+    """Measure a training step here; the second, as the first is slower."""
+    step = training_step(config, "cpu")
+    step()
+    began = time.perf_counter()
+    step()
     return time.perf_counter() - began
 
 
