@@ -18,6 +18,7 @@ import multiprocessing
 import os
 import signal
 import tarfile
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -149,21 +150,23 @@ def _train(configs: Sequence[Config], device: str, workers: int, precision: str)
 def pack(configs: Sequence[Config], folder: Path) -> list[Path]:
     """Write own results and checkpoints into as few .tar files as fit; only seed 0 keeps examples and weights."""
     folder.mkdir(parents=True, exist_ok=True)
-    found: list[Path] = []
-    for config in configs:
-        path = own_path(config)
-        if (result := load_result(path, config)) is not None:
-            if config.seed:
-                result.examples, result.weights = {}, {}
-            result.weights = {name: weight.half() for name, weight in result.weights.items()}
-            write_result(path, result)
-        found += [p for p in (path, path.with_suffix(".checkpoint.pt")) if p.exists()]
-    written = []
-    for number, files in enumerate(_together(found)):
-        written.append(folder / f"piece{number}.tar")
-        with tarfile.open(written[-1], "w") as archive:
-            for file in files:
-                archive.add(file, file.name)
+    written, found = [], []
+    with tempfile.TemporaryDirectory() as small:  # own results stay whole
+        for config in configs:
+            path = own_path(config)
+            if (result := load_result(path, config)) is not None:
+                if config.seed:
+                    result.examples, result.weights = {}, {}
+                result.weights = {name: weight.half() for name, weight in result.weights.items()}
+                found.append(Path(small) / path.name)
+                write_result(found[-1], result)
+            elif (checkpoint := path.with_suffix(".checkpoint.pt")).exists():
+                found.append(checkpoint)
+        for number, files in enumerate(_together(found)):
+            written.append(folder / f"piece{number}.tar")
+            with tarfile.open(written[-1], "w") as archive:
+                for file in files:
+                    archive.add(file, file.name)
     return written
 
 
