@@ -204,6 +204,8 @@ def test_nothing_is_cut_on_any_page_of_the_book(browser: object, width: int) -> 
         page.goto(path.as_uri(), timeout=120_000, wait_until="domcontentloaded")
         if not page.locator("article").count():
             continue  # an index of modules
+        screens = page.evaluate("document.documentElement.scrollHeight") / 900
+        assert screens <= (8 if width == 1200 else 10), f"{path.name}: {screens:.1f} screens; see CUTS in book/build.py"
         page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
         cut = page.locator("article pre").evaluate_all(
             "all => all.filter(p => p.scrollWidth > p.clientWidth + 1).map(p => p.innerText)"
