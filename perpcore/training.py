@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from perpcore._checks import check_choice
 from perpcore._files import write_atomically
 
 CHECK_EVERY = 25  # steps; reading the loss waits for the device, so not at every step
@@ -57,6 +58,7 @@ def fit(
     Returns columns "step", "loss" (mean since the last row) and one per validation metric. Raises FloatingPointError
     naming step and checkpoint, and ValueError naming a damaged checkpoint.
     """
+    check_choice("precision", precision, ("float32", "bfloat16"))
     parameters = [*model.parameters(), *loss.parameters()]
     device = parameters[0].device
     optimizer = torch.optim.AdamW(parameters, lr=learning_rate, fused=device.type != "mps")
@@ -111,8 +113,7 @@ def peak_memory(device: torch.device) -> float:
     """Return the highest memory use so far in GB: of the device, or of the process on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e9
-    scale = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
 
 
 def _load_checkpoint(path: Path | None, identity: str, parts: dict[str, Any]) -> tuple[int, History]:
@@ -126,6 +127,6 @@ def _load_checkpoint(path: Path | None, identity: str, parts: dict[str, Any]) ->
         for name, part in parts.items():
             part.load_state_dict(state[name])
     except (RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        what = type(error).__name__
-        raise ValueError(f"{path}: damaged checkpoint ({what}); delete it to train from the first step") from None
+        said = f"damaged checkpoint ({type(error).__name__}); delete it to train from the first step"
+        raise ValueError(f"{path}: {said}") from None
     return int(state["step"]), state["history"]

@@ -74,6 +74,11 @@ def test_the_loss_stays_in_float32_where_convolutions_are_bfloat16(name: str) ->
     assert after["loss"] == pytest.approx(before["loss"], rel=0.05)
 
 
+def test_an_unknown_precision_is_refused() -> None:
+    with pytest.raises(ValueError, match="precision: expected one of float32, bfloat16, got 'bf16'"):
+        run_fit(None, nn.MSELoss(), precision="bf16")
+
+
 def killed_job(checkpoint: Path, out: Path, started: Any) -> None:
     """In a process of its own: train, and keep the result beside the checkpoint."""
     torch.set_num_threads(1)

@@ -1,21 +1,19 @@
 """The two openly licensed measured files: fetched when they are asked for, and found."""
 
 import os
-from collections import namedtuple
 from pathlib import Path
 
 from perpcore._checks import check_choice
 from perpcore._files import project_root
 
 MEASURED_SOURCE = "`perpcore data fetch head`, or name a file of your own in PERPCORE_MEASURED"
-Source = namedtuple("Source", "file folder sha256")
-SOURCES = {
+SOURCES = {  # file, folder, SHA-256
     # Fully sampled k-space of one sagittal T1 spin-echo head slice, 256 × 256. MIT, LarsonLab/MRI-education-resources.
-    "head": Source(
+    "head": (
         "se_t1_sag_data.mat", "https://github.com/LarsonLab/MRI-education-resources/raw/fd66a1f/Data",
         "28efd2d75c8e9af0bef6a55c3110153e2a911e75f31d92a15d3160e2ef466de6"),
     # Undersampled k-space of one axial brain slice, 8 coils, 230 × 180. BSD-3-Clause, mikgroup/sigpy-mri-tutorial.
-    "brain": Source(
+    "brain": (
         "cartesian_ksp.npy", "https://github.com/mikgroup/sigpy-mri-tutorial/raw/b21dcdc/data",
         "bcfd07b767d26602bfccd08329321be57d500dc3f6b208cccddeb59162573045"),
 }  # fmt: skip
@@ -48,7 +46,7 @@ def find_measured() -> Path | None:
     """The head slice: `PERPCORE_MEASURED`, there or not; else as fetched, or the one of the tests' data, if there."""
     if named := os.environ.get("PERPCORE_MEASURED"):
         return Path(named)
-    file, root = SOURCES["head"].file, project_root()
+    file, root = SOURCES["head"][0], project_root()
     test_data = Path(os.environ.get("PERPCORE_TEST_DATA") or root.parent / "shared" / "data")
     places = (root / "data" / "measured" / file, test_data / "larson" / file)
     return next((path for path in places if path.is_file()), None)
