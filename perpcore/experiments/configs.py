@@ -222,10 +222,10 @@ def recon_configs(preset: str = "quick", anatomies: Iterable[str] = ANATOMIES, *
     found = []
     for anatomy in anatomies if base.data == "generated" else [*anatomies][-1:]:
         there = replace(base, anatomy=anatomy)
+        unet = replace(there, method="UNet", steps=2 * base.steps, learning_rate=base.learning_rate / 2)
         for seed in range(SEEDS[preset]):
-            seeded = replace(there, seed=seed)
-            found += [weighted(replace(seeded, loss=loss)) for loss in RECON_LOSSES]
-            found += [weighted(replace(seeded, loss=loss, method="UNet")) for loss in UNET_LOSSES]
+            found += [weighted(replace(there, seed=seed, loss=loss)) for loss in RECON_LOSSES]
+            found += [weighted(replace(unet, seed=seed, loss=loss)) for loss in UNET_LOSSES]
         found += [replace(there, method=method) for method in CLASSICAL]
     return found
 
