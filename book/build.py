@@ -49,7 +49,7 @@ def stage(source: Path) -> None:
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         content = notebook(path)
         for number, cells in enumerate(pages_of(content["cells"], path.stem), 1):
-            page = source / "notebooks" / (path.name if number == 1 else f"{path.stem}-{number}.ipynb")
+            page = numbered(source / "notebooks" / path.name, number)
             page.write_text(json.dumps(content | {"cells": cells}))
     for path in (ROOT / "notebooks" / "solved").glob("*.ipynb"):
         (source / "notebooks" / "exercises" / path.name).write_text(exercises(path))
@@ -67,12 +67,17 @@ def stage(source: Path) -> None:
         title = first.splitlines()[0]
         named = [f"{title}: {text.splitlines()[0]} …\n\n## {text}" for text in others]
         for number, text in enumerate([first, *named], 1):
-            page = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
+            page = numbered(path, number)
             page.write_text(text)
             for figure in re.findall(r"^## (fig\w+)$", text, re.M):
                 table = table.replace(f"(figures/{figure}.png)", f"(figures/{page.name}#{figure})")
     index = source / "index.md"
     index.write_text(index.read_text().replace("CLAIMS\n", table))
+
+
+def numbered(path: Path, number: int) -> Path:
+    """File of a page that goes on as several; the first keeps its name, so that links to it hold."""
+    return path if number == 1 else path.with_stem(f"{path.stem}-{number}")
 
 
 def cut(text: str, headings: list[str]) -> list[str]:
@@ -90,11 +95,11 @@ def pages_of(cells: list[dict[str, Any]], stem: str) -> list[list[dict[str, Any]
             first, *others = cut("".join(cell["source"]), CUTS[stem])
             pages[-1] += [cell | {"source": first}] * bool(first.strip())
             for text in others:
-                pages.append([cell | {"source": f"# {stem[:2]} · {text}".replace("\n### ", "\n## ")}])
+                pages.append([cell | {"source": f"# {stem[:2]} · {text}"}])
         else:
             pages[-1].append(cell)
     for page in pages[1:]:  # no level may be left out below the title
-        for cell in page[1:]:
+        for cell in page:
             if cell["cell_type"] == "markdown":
                 cell["source"] = re.sub(r"^### ", "## ", "".join(cell["source"]), flags=re.M)
     assert len(pages) == 1 + len(CUTS[stem]), f"{stem}: a heading of CUTS is not there"
