@@ -17,8 +17,9 @@ reproduce: $(STAMP)
 	$(BIN)/python workflow/figures.py --own-runs --preset $(PRESET) --device $(DEVICE)
 	$(BIN)/python workflow/agreement.py figures/$(PRESET)
 
+# Without those of test-browser, which need more.
 test: $(STAMP) lint
-	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder --ignore tests/browser --ignore tests/test_book.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -86,7 +86,7 @@ def test_a_notebook_that_fails_is_named_in_one_line(project: Path) -> None:
 
 def test_a_foreign_kernel_and_a_long_temporary_folder_are_no_obstacle(project: Path, tmp_path: Path) -> None:
     code = "import sys, pathlib; pathlib.Path(out, 'made').touch(); print(sys.executable)"
-    path = write(project, "00_start.ipynb", code)
+    path = write(project, "01_start.ipynb", code)
     before = path.read_text()
     spec = tmp_path / "jupyter" / "kernels" / "python3"
     spec.mkdir(parents=True)
@@ -98,5 +98,5 @@ def test_a_foreign_kernel_and_a_long_temporary_folder_are_no_obstacle(project: P
     assert done.returncode == 0, done.stderr
     assert path.read_text() == before, "nothing is overwritten unasked"
     assert [p.name for p in (project / "figures" / "drawn").iterdir() if p.suffix == ""] == ["made"]
-    executed = nbformat.read(project / "data" / "executed" / "drawn" / "00_start.ipynb", 4)
+    executed = nbformat.read(project / "data" / "executed" / "drawn" / "01_start.ipynb", 4)
     assert executed.cells[-1].outputs[0].text.strip() == sys.executable
