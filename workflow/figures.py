@@ -47,7 +47,7 @@ def main(preset: str = "full", own_runs: bool = False, data: str = "", test_subj
     only = only or ("0[4567]" if data else "" if commit else "(?!0[046])")  # 00, 04, 06 draw no figure
     paths = [p for p in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")) if re.match(only, p.name)]
     claims = [p for p in paths if p.name.startswith("10")]  # reads what the others draw
-    for group in ([p for p in paths if p not in claims], claims):
+    for group in ([p for p in reversed(paths) if p not in claims], claims):  # the longest are the last
         jobs = (delayed(run)(p, executed / p.name, parameters) for p in group)
         for said in Parallel(workers, return_as="generator_unordered")(jobs):
             print(said, flush=True) if said[0] != "!" else sys.exit(f"figures:{said[1:]}")

@@ -177,17 +177,17 @@ def from_dict(values: dict[str, Any]) -> ReconConfig | RegistrationConfig:
 AnyConfig = TypeVar("AnyConfig", ReconConfig, RegistrationConfig)
 
 _SMOKE: dict[str, Any] = {"size": 32, "chans": 8, "batch_size": 2, "n_validation": 2, "n_test": 4}
-_QUICK: dict[str, Any] = {"size": 48, "validate_every": 60, "n_validation": 8, "n_test": 16}
+_QUICK: dict[str, Any] = {"batch_size": 2, "validate_every": 40, "n_validation": 8, "n_test": 16}
 _PAPER: dict[str, Any] = {"size": 192, "steps": 2000, "validate_every": 200}
 RECON: dict[str, ReconConfig] = {
     "smoke": ReconConfig(preset="smoke", steps=20, validate_every=10, n_cascades=2, n_coils=2, **_SMOKE),
-    "quick": ReconConfig(preset="quick", steps=240, **_QUICK),
+    "quick": ReconConfig(preset="quick", steps=320, **_QUICK),
     "full": ReconConfig(preset="full"),
     "paper": ReconConfig(preset="paper", chans=64, n_cascades=5, n_coils=8, **_PAPER),
 }
 REGISTRATION: dict[str, RegistrationConfig] = {
     "smoke": RegistrationConfig(preset="smoke", steps=12, validate_every=6, levels=3, **_SMOKE),
-    "quick": RegistrationConfig(preset="quick", steps=300, **_QUICK),
+    "quick": RegistrationConfig(preset="quick", size=48, steps=200, **_QUICK),
     "full": RegistrationConfig(preset="full"),
     "paper": RegistrationConfig(preset="paper", levels=5, chans=48, **_PAPER),
 }

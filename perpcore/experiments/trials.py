@@ -8,7 +8,7 @@ from perpcore.experiments.configs import ANATOMIES, COMPARISONS, RECON, UNET_LOS
 
 TRIAL: dict[str, dict[str, Any]] = {
     "smoke": {"size": 32, "steps": 2, "validate_every": 2},
-    "quick": {"size": 32, "steps": 100, "validate_every": 100, "n_validation": 4, "n_test": 12},
+    "quick": {"size": 32, "batch_size": 4, "steps": 60, "validate_every": 60, "n_validation": 4, "n_test": 12},
     "full": {"size": 48, "steps": 200, "validate_every": 200, "n_validation": 4, "n_test": 24},
     "paper": {"size": 96, "steps": 400, "validate_every": 400, "n_validation": 8, "n_test": 64},
 }
