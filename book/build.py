@@ -27,7 +27,10 @@ CUTS = {
         "What do the warm-up and the normal flow do?", "Which differences are more than chance?",
     ],
     "08_ablations": ["When not to use ⊥-loss"],
-    "09_your_own_data": ["How do the losses compare on measured images?"],
+    "09_your_own_data": [
+        "What do networks trained on generated brains make of measured slices?",
+        "How do the losses compare on measured images?",
+    ],
     "11_when_it_pays": [
         "The law inside images", "What it buys: field maps and T2\\*", "The cold start, explained",
         "In three dimensions", "Discussion",
