@@ -139,6 +139,7 @@ def test_notebooks_keep_the_houses_form(path: Path) -> None:
         for output in cell.outputs:
             assert output.output_type != "error"
             assert output.get("name") != "stderr", output.get("text")
+            assert " at 0x" not in output.get("data", {}).get("text/plain", ""), "an object, not what it says"
             for kind in ("image/png", "image/jpeg"):
                 image = output.get("data", {}).get(kind, "")
                 assert len(image) * 3 / 4 < 150_000
