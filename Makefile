@@ -3,6 +3,7 @@ PYTHON ?= python3
 PRESET ?= quick
 DEVICE ?= auto
 BIN := .venv/bin
+BROWSER_TESTS := tests/browser tests/test_book.py
 STAMP := .venv/.installed
 
 .PHONY: figures reproduce test lint test-browser lab book exercises bench clean
@@ -17,9 +18,9 @@ reproduce: $(STAMP)
 	$(BIN)/python workflow/figures.py --own-runs --preset $(PRESET) --device $(DEVICE)
 	$(BIN)/python workflow/agreement.py figures/$(PRESET)
 
-# Without those of test-browser, which need more.
+# All but those of test-browser, which need more installed.
 test: $(STAMP) lint
-	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder --ignore tests/browser --ignore tests/test_book.py
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(addprefix --ignore=,$(BROWSER_TESTS))
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -39,7 +40,7 @@ $(STAMP): pyproject.toml constraints.txt
 # JupyterLab and the book in a headless Chromium; skipped, with a reason, where there is none.
 test-browser: book
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[browser]"
-	$(BIN)/pytest -rs tests/browser tests/test_book.py
+	$(BIN)/pytest -rs $(BROWSER_TESTS)
 
 # Runs the solved notebooks and writes notebooks/exercises/ from them.
 exercises: $(STAMP)
