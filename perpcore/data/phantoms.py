@@ -1,28 +1,26 @@
 """Generated complex MR images: brains and abdomens, different for every (seed, index).
 
-Brains are slices of the MNI152 tissue maps that come with nilearn; abdomens, in coronal view, are drawn from smooth
-random shapes. The random parameters of each image are drawn on the CPU from its own (seed, index), so an image does
-not depend on the batch it is drawn in; the pixels are computed in batches on the device. Lengths are in units of half
-the field of view: the same anatomy at every matrix size.
+Brains are slices of a head (see `head`); abdomens, in coronal view, are drawn from smooth random shapes. The random
+parameters of each image are drawn on the CPU from its own (seed, index), so an image does not depend on the batch it is
+drawn in; the pixels are computed in batches on the device. Lengths are in units of half the field of view: the same
+anatomy at every matrix size.
 """
 
-import importlib.util
 from collections.abc import Sequence
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Complex, Float
-from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-from perpcore._checks import check_choice, check_collection, require
+from perpcore._checks import check_choice, check_collection
+from perpcore.data.head import BOX, TOP, head
 from perpcore.data.motion import warp
 
-ROUGHNESS = {"brain": 0.09, "abdomen": 0.58}
+ROUGHNESS = {"brain": 0.08, "abdomen": 0.58}
 """SD in rad of the rough phase: with it the phase statistics are those of measured images of the kind."""
 TEXTURE = {"brain": 0.04, "abdomen": 0.08}  # relative SD of the fine magnitude texture
 _WAVES = 48
@@ -34,6 +32,7 @@ _BOXES = (0, 1, 2, _SPINE)
 _TISSUES = {
     "white": (0.70, 850.0, 75.0, 50.0), "grey": (0.82, 1350.0, 95.0, 60.0), "fluid": (1.0, 4000.0, 1500.0, 400.0),
     "bone": (0.1, 400.0, 20.0, 5.0), "fat": (0.9, 380.0, 70.0, 40.0), "lesion": (0.9, 1800.0, 180.0, 110.0),
+    "muscle": (0.75, 1400.0, 35.0, 25.0),
 }  # fmt: skip
 # Ranges of TR and TE in ms and of the flip angle in degrees, and whether the signal decays with T2*.
 _WEIGHTINGS = (
@@ -52,7 +51,7 @@ class Phantom(NamedTuple):
 class _Parameters(NamedTuple):
     """What is random of one image."""
 
-    anatomy: np.ndarray  # of a brain (6, 3), of an abdomen (shape, 9 + 2·_HARMONICS)
+    anatomy: np.ndarray  # of a brain (7, 3), of an abdomen (shape, 9 + 2·_HARMONICS)
     values: np.ndarray  # signal of each tissue or shape, real and imaginary part, (…, 2)
     field: np.ndarray  # of a brain: place and strength of a field; of an abdomen: strengths, shift of the discs; (3,)
     waves: np.ndarray  # (field, 3, _WAVES, 2): texture, rough phase, smooth phase, shading, two for warps or vessels
@@ -139,48 +138,24 @@ def _sum_waves(waves: Tensor, axis: Tensor) -> Tensor:
     return rows @ columns
 
 
-@lru_cache(maxsize=1)
-def _head(device: torch.device) -> Tensor:
-    """White matter, grey matter, fluid, distance to the brain in mm, on 2 mm voxels; (1, 4, z, y, x)."""
-    found = [importlib.util.find_spec(name) for name in ("nilearn", "nibabel")]
-    require(None not in found, "brains need nilearn's maps: pip install nilearn nibabel")
-    import nibabel
-
-    folder = Path(found[0].submodule_search_locations[0]) / "datasets" / "data"  # type: ignore[index, union-attr]
-    volumes = []
-    for name in ("wm", "gm", "t1"):
-        file: Any = nibabel.load(folder / f"mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz")
-        volume = torch.from_numpy(np.asarray(file.dataobj, dtype=np.float32).transpose(2, 1, 0).copy())
-        volume /= volume.max()
-        if name != "t1":
-            # Averages of 152 heads are blurred: a steeper transition is that of one head.
-            volume = volume**2 / (volume**2 + (1 - volume) ** 2)
-        volumes.append(functional.avg_pool3d(functional.pad(volume[None], (12,) * 6), 2)[0])
-    white, grey, t1 = volumes
-    for volume in volumes:
-        volume[: len(t1) // 5] = 0  # the brain stem would leave the head
-    inside = ndimage.binary_fill_holes((t1 > 0.05).numpy())
-    # A skull is smoother than the brain.
-    skull = ndimage.gaussian_filter(ndimage.binary_closing(inside, iterations=5).astype(np.float32), 2) > 0.45
-    fluid = (torch.from_numpy(inside | skull).float() - white - grey).clamp(0, 1)
-    distance = ndimage.distance_transform_edt(~skull, sampling=2).astype(np.float32)
-    return torch.stack([white, grey, fluid, torch.from_numpy(distance)])[None].to(device)
-
-
 def _draw_brain(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     u = rng.uniform
-    # Axes of the slice in the volume: its normal and where it lies on it, as a share of the half width.
-    normal, low, high = ((2, -0.15, 0.45), (2, -0.15, 0.45), (1, -0.45, 0.45), (0, -0.3, 0.3))[rng.integers(4)]
+    # The slice's normal and its centre in the head, mm: axial, coronal or sagittal; the latter two show the neck.
+    views = (2, u(-6, 6), u(-18, -8), u(-45, 55)), (1, u(-6, 6), u(-60, 20)), (0, u(-25, 25), u(-10, 10))
+    normal, *centre = views[rng.integers(3)]
     along, down = [axis for axis in range(3) if axis != normal]
     tilt = u(-0.15, 0.15, size=3)
     turn = np.eye(3) + np.array([[0, -tilt[2], tilt[1]], [tilt[2], 0, -tilt[0]], [-tilt[1], tilt[0], 0]])
     axes = np.stack([np.eye(3)[along] * rng.choice([-1, 1]), -np.eye(3)[down], np.eye(3)[normal]]) @ turn
-    scale = u(114, 130) * u(0.95, 1.05, size=2)  # mm per half field of view
+    scale = u(108, 130) * u(0.95, 1.05, size=2)  # mm per half field of view
     lesions = [(u(-0.4, 0.4), u(-0.4, 0.4), u(0.02, 0.08) * (rng.random() < 0.3)) for _ in range(2)]
-    centre = np.array([*u(-8, 8, size=2), u(low, high) * 80]) @ axes
+    if normal != 2:
+        centre.append(TOP + u(0, 20) - scale[1])  # so far below the upper edge of the field of view
     rim = (u(3, 6), u(8, 13), 0.0)  # end of the skull and of fat and skin, mm from the brain
     field = np.array([u(-0.3, 0.3), u(0.3, 0.6), u(0.3, 1.3) * rng.choice([-1, 1])])  # of air below
-    anatomy = np.stack([axes[0] * scale[0], axes[1] * scale[1], centre, rim, *lesions])
+    # Coils are brighter near the skin, and on one side.
+    shading = np.array([u(0, 0.8), *u(-0.4, 0.4, size=2)])
+    anatomy = np.stack([axes[0] * scale[0], axes[1] * scale[1], centre, rim, shading, *lesions])
     *ranges, star = _WEIGHTINGS[rng.integers(len(_WEIGHTINGS))]
     tr, te, flip = (u(*bounds) for bounds in ranges)
     sin, cos = np.sin(np.deg2rad(flip)), np.cos(np.deg2rad(flip))
@@ -194,27 +169,29 @@ def _draw_brain(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.nd
 
 def _paint_brain(p: Any, position: Tensor, waves: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return complex tissue, phase of the field and head mask of slices."""
-    head = _head(position.device)
     warped = position + waves[:, 4:6]
-    across, down, centre, rim, *lesions = p.anatomy.unbind(1)
+    across, down, centre, rim, shading, *lesions = p.anatomy.unbind(1)
     place = centre[:, :, None, None] + across[:, :, None, None] * warped[:, :1] + down[:, :, None, None] * warped[:, 1:]
-    depth, height, width = head.shape[2:]
-    half = place.new_tensor([width, height, depth])[:, None, None]  # half of 2 mm voxels' extent, in mm
-    grid = (place / half).movedim(1, -1)[None]
-    white, grey, fluid, distance = functional.grid_sample(head, grid, padding_mode="border", align_corners=False)[0]
+    low, high = place.new_tensor(BOX.T)[..., None, None]
+    grid = (2 * (place - low) / (high - low) - 1).movedim(1, -1)[None]
+    found = functional.grid_sample(head(position.device), grid, padding_mode="border", align_corners=False)[0]
+    white, grey, fluid, distance, muscle, fat, below = found
     skull_end, skin_end = rim[:, :2, None, None].unbind(1)
-    fat = ((distance - skull_end) / 1.5).sigmoid() * ((skin_end - distance) / 1.0).sigmoid()
-    bone = (distance / 1.5).clamp(0, 1) * ((skull_end - distance) / 1.5).sigmoid()
+    outside = ((distance - skull_end) / 3 + 0.5).clamp(0, 1)
+    fat = outside * (fat + (1 - below) * (skin_end - distance).sigmoid())
+    bone = (distance / 1.5).clamp(0, 1) * (1 - outside)
     signals = p.values[:, :, 0, None, None]
-    water = (torch.stack([white, grey, fluid, bone], 1) * signals[:, :4]).sum(1)
+    water = (torch.stack([white, grey, fluid, bone, outside * muscle], 1) * signals[:, [0, 1, 2, 3, 6]]).sum(1)
     for lesion in lesions:
         x, y, radius = lesion[:, :, None, None].unbind(1)
         spot = (-((warped[:, 0] - x) ** 2 + (warped[:, 1] - y) ** 2) / (radius**2 + 1e-6)).exp() * (white + grey)
         water = torch.lerp(water, signals[:, 5], spot.clamp(0, 1))
     tissue = torch.complex(water + fat * signals[:, 4], fat * p.values[:, 4, 1, None, None])
+    rise, aside, along = shading[:, :, None, None].unbind(1)
+    tissue = tissue * (rise * position.square().sum(1) + aside * position[:, 0] + along * position[:, 1]).exp()
     x, y, strength = p.field[:, :, None, None].unbind(1)
     field = strength * (-((warped[:, 0] - x) ** 2 + (warped[:, 1] - y) ** 2) / 0.05).exp()
-    return tissue, field + waves[:, 1], distance < skin_end
+    return tissue, field + waves[:, 1], (distance < skin_end) | (below > 0.5)
 
 
 def _shape(

@@ -4,7 +4,16 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any, NamedTuple
 
-from perpcore.experiments.configs import ANATOMIES, COMPARISONS, RECON, UNET_LOSSES, Config, ReconConfig, weighted
+from perpcore.experiments.configs import (
+    ANATOMIES,
+    BRAINS,
+    COMPARISONS,
+    RECON,
+    UNET_LOSSES,
+    Config,
+    ReconConfig,
+    weighted,
+)
 
 TRIAL: dict[str, dict[str, Any]] = {
     "smoke": {"size": 32, "steps": 2, "validate_every": 2},
@@ -41,7 +50,8 @@ def ablation_trials(preset: str = "quick") -> list[Trial]:
     small = replace(RECON[preset], evaluate_on="validation", **TRIAL[preset])
 
     def add(group: str, label: str, loss: str, anatomy: str = "abdomen", **changes: Any) -> None:
-        base = replace(weighted(replace(small, loss=loss, anatomy=anatomy)), **changes)
+        noise = BRAINS[preset]["noise"] if anatomy == "brain" else small.noise
+        base = replace(weighted(replace(small, loss=loss, anatomy=anatomy, noise=noise)), **changes)
         trials.append(Trial(group, label, tuple(replace(base, seed=seed) for seed in range(TRIAL_SEEDS[preset]))))
 
     for loss in ("perp_l1", "perp_l2"):

@@ -8,17 +8,20 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
-from phantom_realism import measured_abdomens, phase_statistics
+from phantom_realism import brightness, measured_abdomens, measured_brain, phase_statistics
 
-from perpcore.data import motion, phantoms
-from perpcore.data.kspace import ifft2c
+from perpcore.data import motion
+from perpcore.data.kspace import crop_center, ifft2c
 from perpcore.data.phantoms import ROUGHNESS, generate
+from perpcore.data.readers import read_single
 
 # Of generated images at 64²; "abdomen": of measured ones cropped to 64².
 RANGES = {
     "brain": {"circular_sd": (0.4, 2.7), "gradient": (0.03, 0.16), "residual": (0.10, 0.15)},
     "abdomen": {"circular_sd": (1.6, 2.3), "gradient": (0.26, 0.42), "residual": (0.72, 1.2)},
 }
+# Of a measured head and a measured brain, median magnitude over the maximum.
+BRIGHTNESS = (0.28, 0.38)
 # Single abdomens vary more than the few measured people do.
 SHARES = {("abdomen", "circular_sd"): 0.7}
 
@@ -55,9 +58,10 @@ def test_images_are_scaled_and_inside_the_field_of_view(kind: str, size: int) ->
     around = torch.nn.functional.max_pool2d(mask.float(), 2 * margin + 1, 1, margin) > 0
     assert (image.abs() * ~around).amax() < 0.05
     share = mask.float().mean((-2, -1))
-    assert (share > 0.25).all() and (share < 0.8).all()
-    edge = torch.cat([image[:, 0], image[:, -1], image[:, :, 0], image[:, :, -1]], -1)
-    assert edge.abs().max() < 0.05
+    assert (share > 0.2).all() and (share < 0.85).all()
+    if kind == "abdomen":  # the neck of a head leaves the field of view, and some noses do
+        edge = torch.cat([image[:, 0], image[:, -1], image[:, :, 0], image[:, :, -1]], -1)
+        assert edge.abs().max() < 0.05
 
 
 @pytest.mark.parametrize("kind", ROUGHNESS)
@@ -68,6 +72,13 @@ def test_phase_is_like_that_of_measured_images(kind: str) -> None:
         inside = [low <= v <= high for v in values]
         assert low <= np.median(values) <= high, name
         assert np.mean(inside) >= SHARES.get((kind, name), 0.8), name
+
+
+def test_brains_are_as_dark_as_measured_ones_against_their_brightest_fat() -> None:
+    values = [brightness(image) for image in generate(range(80), 64, seed=5).image]
+    low, high = BRIGHTNESS
+    assert low <= np.median(values) <= high
+    assert np.mean([low / 2 <= value <= high * 2 for value in values]) >= 0.9
 
 
 @pytest.mark.parametrize("kind", ROUGHNESS)
@@ -98,21 +109,15 @@ def test_a_displaced_body_is_the_body_warped(kind: str) -> None:
     whole = torch.tensor([3.0, -2.0]).reshape(1, 2, 1, 1).expand(4, 2, 96, 96)  # pixels: warping is exact
     moved = generate(range(4), 96, displacement=whole, **options)
     inner = slice(4, -4)
-    expected = motion.warp(first.image, whole)[:, inner, inner]
-    torch.testing.assert_close(moved.image[:, inner, inner], expected, atol=1e-4, rtol=0)
+    expected, found = (x[:, inner, inner] for x in (motion.warp(first.image, whole), moved.image))
+    # What leaves the field of view may have been the brightest.
+    expected, found = (x / x.abs().amax((-2, -1), keepdim=True) for x in (expected, found))
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
     # Between pixels it is sharper than a warped image, so only close to it.
     breath = motion.respiratory(range(4), 96, seed=3)
     moved = generate(range(4), 96, displacement=breath, **options)
     blurred = motion.warp(first.image, breath)
     assert ((blurred - moved.image).norm() / moved.image.norm()) < 0.2
-
-
-def test_brains_without_their_maps_say_what_to_install(monkeypatch) -> None:
-    monkeypatch.setattr(phantoms.importlib.util, "find_spec", lambda name: None)
-    phantoms._head.cache_clear()
-    with pytest.raises(ValueError, match="pip install nilearn"):
-        generate([0], 32)
-    generate([0], 32, kind="abdomen")
 
 
 def test_statistics_of_a_known_phase() -> None:
@@ -132,6 +137,12 @@ def test_statistics_of_the_measured_head_are_in_the_published_range(measured_dat
     statistics = phase_statistics(ifft2c(torch.from_numpy(kspace)))
     for name, (low, high) in RANGES["brain"].items():
         assert low <= getattr(statistics, name) <= high
+
+
+def test_brightness_is_that_of_measured_images(measured_data) -> None:
+    head = ifft2c(crop_center(read_single(measured_data / "larson" / "se_t1_sag_data.mat", "kspace"), 64))
+    brain = measured_brain(measured_data / "sigpy" / "cartesian_ksp.npy", 64)
+    assert [brightness(head), brightness(brain)] == pytest.approx(BRIGHTNESS, abs=0.01)
 
 
 def test_ranges_of_the_abdomen_are_those_of_measured_images(measured_data) -> None:
