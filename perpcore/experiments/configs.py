@@ -195,7 +195,7 @@ REGISTRATION: dict[str, RegistrationConfig] = {
 
 SEEDS = {"smoke": 1, "quick": 1, "full": 4, "paper": 5}
 
-WEIGHTS = {"recon": {"perp_l1": 10.0, "perp_l2": 100.0}, "registration": {"perp_l1": 1.0, "perp_l2": 1.0}}
+WEIGHTS = {"recon": {"perp_l1": 100.0, "perp_l2": 100.0}, "registration": {"perp_l1": 1.0, "perp_l2": 1.0}}
 """w by trials: the smallest whose validation SSIM is within 0.002 of the best in both settings (notebook 08)."""
 
 MIXTURE: dict[str, Any] = {
