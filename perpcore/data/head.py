@@ -15,8 +15,7 @@ from perpcore._checks import require
 
 BOX = np.array([(-110, 110), (-146, 130), (-190, 128)])
 """What the head's voxels cover: x (to the right), y (forward), z (up), mm in the coordinates of the maps."""
-TOP = 98  # mm, where the head ends
-_VOXEL = 2  # mm
+TOP, _VOXEL = 98, 2  # mm: where the head ends, and the size of a voxel
 
 # Ellipsoids of an adult, by rule of thumb: centre and half axes in mm; one on each side where x is not 0.
 _OUTLINE: Sequence[tuple[Sequence[float], Sequence[float]]] = (
@@ -67,10 +66,10 @@ def head(device: torch.device) -> Tensor:
     noise = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=t1.shape).astype(np.float32), 3)
     between = 0.7 * np.exp(-((4 * noise / noise.std()) ** 2))  # muscles
     fat = np.maximum(between, 1 / (1 + np.exp(depth - 6))).astype(np.float32)
-    muscle, outside = 1 - fat, distance > 0
+    muscle = 1 - fat
     for centre, half_axes, parts in _INNER:
         at, share = _inside(axes, centre, half_axes)
-        share = share * outside[at]
+        share = share * (distance[at] > 0)
         for volume, part in zip((muscle, fat, fluid), parts, strict=True):
             volume[at] += share * (part - volume[at])
     channels = white, grey, fluid, distance, muscle * outline, fat * outline, outline
@@ -92,8 +91,8 @@ def _maps() -> list[np.ndarray]:
         fine = np.pad(fine / fine.max(), [(0, -n % _VOXEL) for n in fine.shape])
         parts = [fine[i::_VOXEL, j::_VOXEL, k::_VOXEL] for i, j, k in np.ndindex(_VOXEL, _VOXEL, _VOXEL)]
         first = (file.affine[:3, 3].astype(int) - BOX[:, 0]) // _VOXEL
-        last = np.ptp(BOX, 1) // _VOXEL - first - parts[0].shape
-        coarse = np.pad(sum(parts) / len(parts), [*zip(first, last, strict=True)]).T.copy()
+        margins = np.stack([first, np.ptp(BOX, 1) // _VOXEL - first - parts[0].shape], 1)
+        coarse = np.pad(sum(parts) / len(parts), margins).T.copy()
         # Averages of 152 heads are blurred: a steeper transition is that of one head.
         volumes.append(coarse if name == "t1" else coarse**2 / (coarse**2 + (1 - coarse) ** 2))
     return volumes
