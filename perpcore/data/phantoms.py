@@ -181,7 +181,7 @@ def _paint_brain(p: Any, position: Tensor, waves: Tensor) -> tuple[Tensor, Tenso
     fat = outside * (fat + (1 - below) * (skin_end - distance).sigmoid())
     bone = (distance / 1.5).clamp(0, 1) * (1 - outside)
     signals = p.values[:, :, 0, None, None]
-    water = (torch.stack([white, grey, fluid, bone, outside * muscle], 1) * signals[:, [0, 1, 2, 3, 6]]).sum(1)
+    water = (torch.stack([white, grey, fluid, bone], 1) * signals[:, :4]).sum(1) + outside * muscle * signals[:, 6]
     for lesion in lesions:
         x, y, radius = lesion[:, :, None, None].unbind(1)
         spot = (-((warped[:, 0] - x) ** 2 + (warped[:, 1] - y) ** 2) / (radius**2 + 1e-6)).exp() * (white + grey)

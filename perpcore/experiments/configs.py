@@ -207,10 +207,8 @@ MAP_ROUGHNESS, MAP_NOISE = (0.1, 0.3, 0.5, 0.8), (0.005, 0.01, 0.03)
 MEASURED_NOISE, MEASURED_SEEDS = 0.02, 2
 """Of measured images: more noise (with less, wavelets win at R = 4 between A and C), seeds at preset full."""
 
-BRAINS: dict[str, dict[str, Any]] = {
-    preset: {"noise": 0.02, **({"steps": 1600, "batch_size": 2} if preset == "full" else {})} for preset in RECON
-}
-"""What is different for generated brains: with the noise of abdomens, ℓ2 and wavelets tie at R = 4 (validation)."""
+BRAIN_NOISE, BRAIN_TRAINING = 0.02, {"full": {"steps": 1600, "batch_size": 2}}
+"""Of generated brains: with the noise of abdomens, ℓ2 and wavelets tie at R = 4 (validation); what a preset changes."""
 
 WARMUP = 0.4  # share of the steps that warm starts of a registration spend on the end-point error
 
@@ -226,8 +224,10 @@ def recon_configs(preset: str = "quick", anatomies: Iterable[str] = ANATOMIES, *
         base = replace(base, noise=MEASURED_NOISE)
     found = []
     for anatomy in anatomies if base.data == "generated" else [*anatomies][-1:]:
-        own = BRAINS[preset] if anatomy == "brain" and base.data == "generated" else {}
-        there = replace(base, **{"anatomy": anatomy, **own, **changes})
+        own: dict[str, Any] = {"anatomy": anatomy}
+        if anatomy == "brain" and base.data == "generated":
+            own |= {"noise": BRAIN_NOISE, **BRAIN_TRAINING.get(preset, {})}
+        there = replace(base, **{**own, **changes})
         unet = replace(there, method="UNet", steps=2 * there.steps, learning_rate=there.learning_rate / 2)
         for seed in range(SEEDS[preset]):
             found += [weighted(replace(there, seed=seed, loss=loss)) for loss in RECON_LOSSES]

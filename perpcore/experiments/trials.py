@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from perpcore.experiments.configs import (
     ANATOMIES,
-    BRAINS,
+    BRAIN_NOISE,
     COMPARISONS,
     RECON,
     UNET_LOSSES,
@@ -50,7 +50,7 @@ def ablation_trials(preset: str = "quick") -> list[Trial]:
     small = replace(RECON[preset], evaluate_on="validation", **TRIAL[preset])
 
     def add(group: str, label: str, loss: str, anatomy: str = "abdomen", **changes: Any) -> None:
-        noise = BRAINS[preset]["noise"] if anatomy == "brain" else small.noise
+        noise = BRAIN_NOISE if anatomy == "brain" else small.noise
         base = replace(weighted(replace(small, loss=loss, anatomy=anatomy, noise=noise)), **changes)
         trials.append(Trial(group, label, tuple(replace(base, seed=seed) for seed in range(TRIAL_SEEDS[preset]))))
 
