@@ -77,14 +77,17 @@ class UnrolledNet(nn.Module):
 
     Begins with CG-SENSE. Each cascade: z = x + CNN(x), then x = argmin ‖A x − y‖² + λ‖x − z‖² with its own learnt λ
     and, unless `shared`, its own CNN. The CNNs work at half resolution, on blocks of 2 × 2 pixels: a quarter of the
-    time, twice the field of view. `chans` are the channels of the hidden layers, `cg_steps` the iterations per cascade.
+    time, twice the field of view. `chans` are the channels of the hidden layers, `cg_steps` the iterations per cascade,
+    `weight` is λ before training.
     """
 
-    def __init__(self, n_cascades: int = 3, chans: int = 32, cg_steps: int = 4, shared: bool = False) -> None:
+    def __init__(
+        self, n_cascades: int = 3, chans: int = 32, cg_steps: int = 4, shared: bool = False, weight: float = 0.02
+    ) -> None:
         super().__init__()
         self.cg_steps = cg_steps
         self.networks = nn.ModuleList(_half_resolution_cnn(chans) for _ in range(1 if shared else n_cascades))
-        self.log_weight = nn.Parameter(torch.full((n_cascades,), 0.02).log())
+        self.log_weight = nn.Parameter(torch.full((n_cascades,), weight).log())
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, zero_filled: Images, coil_sensitivities: Coils, mask: Sampling) -> Images:

@@ -21,7 +21,7 @@ PINS = dict(
     if line and not line.startswith("#")
 )
 MAX_LAYERS = 7
-MAX_FILE, MAX_PACKAGE, MAX_STUDIED = 350, 4390, 2000
+MAX_FILE, MAX_PACKAGE, MAX_STUDIED = 350, 4395, 2000
 
 
 @pytest.fixture(scope="module")

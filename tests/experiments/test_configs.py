@@ -120,6 +120,15 @@ def test_networks_can_be_built_and_both_are_small(preset: str) -> None:
     assert own != shared
 
 
+def test_quick_begins_with_a_larger_data_consistency_weight_where_noise_is_of_2_percent() -> None:
+    def start(preset: str, anatomy: str) -> float:
+        name, arguments = recon_configs(preset, (anatomy,))[0].network
+        return MODELS[name](**arguments).log_weight.exp().max().item()
+
+    found = [start(*of) for of in (("quick", "brain"), ("quick", "abdomen"), ("full", "brain"))]
+    assert found == pytest.approx([0.2, 0.02, 0.02])
+
+
 @pytest.mark.parametrize("name", ["loss", "sampling", "evaluate_on", "anatomy"])
 def test_unknown_names_are_said(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name}: expected .*, got 'nonsense'"):
