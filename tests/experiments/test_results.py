@@ -121,13 +121,17 @@ def test_tables_that_do_not_fit_together_are_damage(result: Result, path: Path) 
 
 def test_every_run_of_the_figures_is_precomputed_in_this_version() -> None:
     configs = [c for runs_of in COMPARISONS.values() for c in runs_of("full")]
+    origins = set()
     for config in configs:
         result = load_result(precomputed_path(config), config)
         assert result is not None, config.name
+        origins.add((result.provenance["commit"], result.provenance["machine"]))
         assert np.isfinite(result.metrics.to_numpy()).all()
         assert bool(result.examples) == (config.seed == 0)
         kept = config.network[0] != "UNet" and config.comparison != "mixture" and config.label not in CLASSICAL
         assert bool(result.weights) == kept
+    assert len(origins) == 1  # one commit and kind of machine: what differs between runs is what the comparison changes
+    assert "dirty" not in str(origins)
     named = {precomputed_path(c).name for c in configs}
     folder = precomputed_path(configs[0]).parent
     assert {p.name for p in folder.glob("*.h5")} == named
