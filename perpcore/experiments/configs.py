@@ -129,9 +129,9 @@ class ReconConfig(Config):
         """An `UnrolledNet`, or a `UNet` of half as many channels."""
         if self.method == "UNet":
             return "UNet", {"chans": self.chans // 2, "num_pool_layers": 3}
-        arguments = {"n_cascades": self.n_cascades, "chans": self.chans, "shared": self.shared}
         # λ moves by the rate at each step: the few of quick would leave it too small for noise of 2 %.
-        return "UnrolledNet", arguments | ({"weight": 0.2} if self.preset == "quick" and self.noise == 0.02 else {})
+        start = {"weight": 0.2} if self.preset == "quick" and self.noise in (BRAIN_NOISE, MEASURED_NOISE) else {}
+        return "UnrolledNet", {"n_cascades": self.n_cascades, "chans": self.chans, "shared": self.shared, **start}
 
 
 @dataclass(frozen=True)
