@@ -183,7 +183,7 @@ _QUICK: dict[str, Any] = {"batch_size": 2, "validate_every": 40, "n_validation":
 _PAPER: dict[str, Any] = {"size": 192, "steps": 2000, "validate_every": 200}
 RECON: dict[str, ReconConfig] = {
     "smoke": ReconConfig(preset="smoke", steps=20, validate_every=10, n_cascades=2, n_coils=2, **_SMOKE),
-    "quick": ReconConfig(preset="quick", steps=320, **_QUICK),
+    "quick": ReconConfig(preset="quick", steps=280, **_QUICK),
     "full": ReconConfig(preset="full"),
     "paper": ReconConfig(preset="paper", chans=64, n_cascades=5, n_coils=8, **_PAPER),
 }
