@@ -42,10 +42,12 @@ def publish(preset: str, only: str = "") -> list[Path]:
     )
     rows = []
     for trial in [] if only else ablation_trials(preset):
-        for metric, interval in summarize(own_results(trial.configs)).items():
+        found = own_results(trial.configs)
+        commits = " ".join(sorted({result.provenance["commit"] for result in found}))
+        for metric, interval in summarize(found).items():
             rounded = [float(f"{x:.6g}") for x in interval]
-            rows.append([RESULTS_VERSION, trial.name, metric, *rounded])
-    columns = ["results_version", "trial", "metric", "mean", "low", "high"]
+            rows.append([RESULTS_VERSION, commits, trial.name, metric, *rounded])
+    columns = ["results_version", "commit", "trial", "metric", "mean", "low", "high"]
     trials = pd.DataFrame(rows, columns=columns).drop_duplicates(["trial", "metric"])  # questions share runs
     written = _publish_networks(results, only)
     for old in precomputed_folder(preset).glob(f"{only}*.h5"):

@@ -75,8 +75,7 @@ def load_result(path: Path, config: Config) -> Result | None:
         examples = {n: parts.astype(np.float32).view(np.complex64)[..., 0] for n, parts in groups["examples"].items()}
         weights = {name: torch.from_numpy(array.astype(np.float32)) for name, array in groups["weights"].items()}
     except (OSError, KeyError, ValueError, RuntimeError) as error:  # whatever does not fit is damage
-        message = f"{path}: damaged, or not a result ({error}); delete it to train the run again"
-        raise ValueError(message) from None
+        raise ValueError(f"{path}: damaged, or not a result ({error}); delete it to train the run again") from None
     if made_by != config:
         return None
     # Equal configurations may differ in where images lie: the one asked for is returned.
@@ -120,7 +119,7 @@ def precomputed_table(preset: str, name: str) -> pd.DataFrame:
     """Read NAME.csv of the precomputed results; empty where it is missing or of another `RESULTS_VERSION`."""
     path = precomputed_folder(preset) / f"{name}.csv"
     table = pd.read_csv(path) if path.exists() else pd.DataFrame({"results_version": []})
-    return table[table.results_version == RESULTS_VERSION].drop(columns="results_version")
+    return table[table.results_version == RESULTS_VERSION].drop(columns=["results_version", "commit"], errors="ignore")
 
 
 def precomputed_summaries(preset: str) -> dict[str, Summary]:
@@ -131,20 +130,21 @@ def precomputed_summaries(preset: str) -> dict[str, Summary]:
     return summaries
 
 
+def commit() -> str:
+    """Return the project's commit, with -dirty after it where files differ; "unknown" without git."""
+    said = subprocess.run("git describe --always --dirty", shell=True, cwd=project_root(), capture_output=True).stdout
+    return said.decode().strip() or "unknown"
+
+
 def provenance(device: torch.device, seconds: float, memory_gb: float) -> dict[str, Any]:
     """Say where and with what a result was made."""
     # Kernels for other instructions add in another order, and so give other bits.
     instructions = torch.backends.cpu.get_cpu_capability()
-    describe = ["git", "-C", str(project_root()), "describe", "--always", "--dirty"]
-    try:
-        commit = subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        commit = "unknown"
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "machine": f"{platform.system()} {platform.machine()} ({instructions}), {os.cpu_count()} CPU cores",
         "threads": torch.get_num_threads(), "python": platform.python_version(), "torch": torch.__version__,
-        "numpy": np.__version__, "perpcore": perpcore.__version__, "commit": commit,
+        "numpy": np.__version__, "perpcore": perpcore.__version__, "commit": commit(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 1), "peak_memory_gb": round(memory_gb, 2),
     }  # fmt: skip
