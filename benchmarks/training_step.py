@@ -1,9 +1,9 @@
 """Where the time of a training step goes: drawing the batch, the network, the loss.
 
-    python benchmarks/training_step.py [--preset full] [--device cpu] [--threads 1]
+    python benchmarks/training_step.py [--preset full] [--device cpu]
 
-By default on one thread: `perpcore train` starts as many runs as there are cores. And our U-Net beside
-that of the `fastmri` package, of equal width and depth, on the same images.
+On one thread: `perpcore train` starts as many runs as there are cores. And our U-Net beside that of the
+`fastmri` package, of equal width and depth, on the same images.
 """
 
 from __future__ import annotations
@@ -57,9 +57,8 @@ def main() -> None:
     parser.add_argument("--preset", default="full")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--repeats", type=int, default=40)
-    parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
+    torch.set_num_threads(1)
     print(f"{machine(args.device)}; preset {args.preset}.\n")
     rows = []
     for configs in COMPARISONS.values():
